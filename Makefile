@@ -1,0 +1,58 @@
+# Every target has a help line; the first run of any of them sets up .venv (Python 3.11 or newer is all it needs).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+PACKAGES := shared/src services/membership/src services/gateway/src cli/src deploy/local/src
+MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) cli/pyproject.toml deploy/local/pyproject.toml
+SUITES := tests/unit tests/contract tests/architecture tests/integration tests/e2e
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo down test lint types architecture check bench faults docs lock clean
+
+help:  ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/ready: tools/setup $(wildcard locks/*.txt) $(MANIFESTS)
+	@tools/setup
+
+demo: .venv/ready  ## Start everything, load the demo federation, say where to go   (启动全部并载入演示数据)
+	@$(BIN)/unionhall demo
+
+down: .venv/ready  ## Stop everything that make demo started   (停止)
+	@$(BIN)/unionhall down
+
+test: .venv/ready  ## Run all tests on real PostgreSQL and real Kafka   (运行全部测试)
+	@$(PYTEST) $(wildcard $(SUITES)) $(ARGS)
+
+lint: .venv/ready  ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/ready  ## Check types, strictly
+	@$(BIN)/mypy
+
+architecture: .venv/ready  ## Check who imports whom, and the other rules of the house
+	@$(BIN)/lint-imports --no-logo
+	@$(PYTEST) tests/architecture $(ARGS)
+
+check: lint types  ## What CI runs: lint, types and all tests (the rules of the house are among them)
+	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) --no-print-directory test
+
+bench: .venv/ready  ## Measure speed and memory, write build/bench.json
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+faults: .venv/ready  ## Kill processes at named points, write build/faults.json
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+docs: .venv/ready  ## Build the documentation into build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	@echo "build/site/index.html"
+
+lock:  ## Write locks/*.txt anew (ARGS=--upgrade takes newer versions)
+	@test -x $(BIN)/uv || tools/setup
+	@tools/lock $(ARGS)
+
+clean: .venv/ready  ## Stop everything, remove what was built and the local data (.venv stays)
+	@$(BIN)/unionhall down || true
+	rm -rf build .unionhall .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
