@@ -1,8 +1,7 @@
-# Every target has a help line; the first run of any of them sets up .venv (Python 3.11 or newer is all it needs).
+# Every target has a help line; the first run of any of them sets up .venv: Python 3.11 or newer is all that it needs.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-PACKAGES := shared/src services/membership/src services/gateway/src cli/src deploy/local/src
 MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) cli/pyproject.toml deploy/local/pyproject.toml
 SUITES := tests/unit tests/contract tests/architecture tests/integration tests/e2e
 PYTEST := $(BIN)/python -m pytest
@@ -35,8 +34,7 @@ architecture: .venv/ready  ## Check who imports whom, and the other rules of the
 	@$(BIN)/lint-imports --no-logo
 	@$(PYTEST) tests/architecture $(ARGS)
 
-check: lint types  ## What CI runs: lint, types and all tests (the rules of the house are among them)
-	@$(BIN)/lint-imports --no-logo
+check: lint types  ## What CI runs: lint, types and all tests, the rules of the house among them
 	@$(MAKE) --no-print-directory test
 
 bench: .venv/ready  ## Measure speed and memory, write build/bench.json
