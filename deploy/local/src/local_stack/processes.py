@@ -1,0 +1,214 @@
+"""Child processes on this machine: start, wait until ready, stop, kill, and recognise again after a crash.
+
+Every server of the local stack is a `ChildProcess`. It leads a session of its own, so that Ctrl+C in the terminal
+reaches only the program in front, and its output goes to one log file.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+
+
+class LocalStackError(RuntimeError):
+    """A part of the local stack could not do its work; the text says which, why, and where its log is."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The user and group that a child runs as."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class ProcessMark:
+    """Names one process for good: a pid alone is used again by the system, pid and start time are not."""
+
+    pid: int
+    started: float
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessMark | None":
+        """The mark of a running process, or None when there is none of this pid."""
+        try:
+            return cls(pid, psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    def process(self) -> psutil.Process | None:
+        """The process if it still runs (a zombie does not), else None."""
+        try:
+            found = psutil.Process(self.pid)
+            same = abs(found.create_time() - self.started) < 1 and found.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return found if same else None
+
+
+@dataclass
+class ChildProcess:
+    """One program as a child of this process.
+
+    `ready` is asked until it answers True; it must be cheap and must not raise. `stop_signal` is the polite one.
+    """
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    ready: Callable[[], bool]
+    env: Mapping[str, str] | None = None
+    cwd: Path | None = None
+    account: Account | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the last started process, or None before the first start."""
+        return self.process.pid if self.process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs now (this also reaps it when it has ended)."""
+        return self.process is not None and self.process.poll() is None
+
+    def spawn(self) -> None:
+        """Start the process; does not wait for it to be ready."""
+        if self.alive:
+            raise LocalStackError(f"{self.name} already runs (pid {self.pid})")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                list(self.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if self.env is None else dict(self.env),
+                cwd=self.cwd,
+                start_new_session=True,
+                user=self.account.uid if self.account else None,
+                group=self.account.gid if self.account else None,
+                extra_groups=[] if self.account else None,
+            )
+
+    def wait_ready(self, timeout: float) -> None:
+        """Wait until `ready`; raises LocalStackError with the end of the log when it dies or `timeout` seconds pass."""
+        deadline = time.monotonic() + timeout
+        while not self.ready():
+            if not self.alive:
+                code = self.process.returncode if self.process else None
+                raise LocalStackError(f"{self.name} ended with code {code}; {self.log}:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise LocalStackError(f"{self.name} not ready after {timeout:.0f} s; {self.log}:\n{self.log_tail()}")
+            time.sleep(0.03)
+
+    def stop(self, grace: float = 10) -> None:
+        """Ask it to end; kill it and what it started when it has not ended after `grace` seconds."""
+        if not self.alive:
+            return
+        assert self.process is not None
+        family = family_of(self.process.pid)
+        self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        end_all(family)
+
+    def kill(self) -> None:
+        """SIGKILL, as in a crash; returns when it and every process that it had started are gone."""
+        if self.process is None:
+            return
+        family = family_of(self.process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        end_all(family, patience=5)
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of the log."""
+        try:
+            text = self.log.read_bytes()[-8000:].decode(errors="replace")
+        except FileNotFoundError:
+            return "(no log)"
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def family_of(pid: int) -> list[psutil.Process]:
+    """All descendants of a process, none when it is gone."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def end_all(processes: Sequence[psutil.Process], patience: float = 0.5) -> None:
+    """Wait `patience` seconds for these to end by themselves, then kill the rest."""
+    _, rest = psutil.wait_procs(processes, timeout=patience)
+    for process in rest:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(rest, timeout=5)
+
+
+def end_orphan(mark: ProcessMark, stop_signal: signal.Signals, grace: float = 10) -> bool:
+    """End a process that an earlier, vanished supervisor started. True when there was one."""
+    process = mark.process()
+    if process is None:
+        return False
+    family = family_of(mark.pid)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(stop_signal)
+        try:
+            process.wait(grace)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+    end_all(family, patience=5)
+    return True
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(preferred: int | None = None, *, taken: frozenset[int] = frozenset()) -> int:
+    """`preferred` when it is free, else any free loopback port that is not in `taken`."""
+    if preferred is not None and preferred not in taken and port_is_free(preferred):
+        return preferred
+    while True:
+        with socket.socket() as trial:
+            trial.bind((LOOPBACK, 0))
+            port: int = trial.getsockname()[1]
+        if port not in taken:
+            return port
+
+
+def accepts(port: int) -> bool:
+    """Whether something answers on this loopback port."""
+    with socket.socket() as trial:
+        trial.settimeout(0.5)
+        return trial.connect_ex((LOOPBACK, port)) == 0
+
+
+def is_root() -> bool:
+    """Whether this process runs as root."""
+    return os.geteuid() == 0
