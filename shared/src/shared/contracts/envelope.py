@@ -1,0 +1,152 @@
+"""CloudEvents 1.0 in Kafka binary mode: attributes are headers, the value is the JSON of `data` alone.
+
+`ce_sequence` is the aggregate's version, zero-padded to 19 digits so that it sorts as text. The record's key is the
+aggregate's id. An event without data is a compaction tombstone; only an `erased` event may have none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+Headers = list[tuple[str, bytes]]
+
+SEQUENCE_DIGITS = 19
+SCHEMA_BASE = "urn:unionhall:schema:"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A declared Kafka topic. The number of partitions never changes: it decides where a key lives."""
+
+    name: str
+    partitions: int = 32
+    compacted: bool = True
+    retention_ms: int = 30 * 24 * 3600 * 1000
+
+
+class EventData(BaseModel):
+    """Base of every `data`. Closed for the producer; consumers read the JSON and ignore what they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: "unionhall.membership.member.admitted.v1"
+    type: ClassVar[str]
+    topic: ClassVar[Topic]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event to be published: one version of one aggregate."""
+
+    id: UUID
+    subject: UUID
+    sequence: int
+    time: datetime
+    source: str
+    type: str
+    topic: Topic
+    data: EventData | None
+    traceparent: str | None = None
+
+    def value(self) -> bytes | None:
+        """The record's value."""
+        return None if self.data is None else orjson.dumps(self.data.model_dump(mode="json"))
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event as a consumer sees it. `data` is plain JSON; None only for a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    id: UUID
+    type: str
+    source: str
+    subject: UUID
+    sequence: int
+    time: datetime
+    data: dict[str, Any] | None
+    traceparent: str | None = None
+
+
+class UnreadableEvent(ValueError):
+    """A record that breaks the envelope: header missing, sequence not a number, data not JSON."""
+
+
+def event_headers(event: Event) -> Headers:
+    """The binary-mode headers of an event to be published."""
+    headers = [
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(event.id).encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_source", event.source.encode()),
+        ("ce_subject", str(event.subject).encode()),
+        ("ce_time", event.time.isoformat().encode()),
+        ("ce_dataschema", f"{SCHEMA_BASE}{event.type}".encode()),
+        ("ce_sequence", str(event.sequence).zfill(SEQUENCE_DIGITS).encode()),
+    ]
+    return [*headers, ("traceparent", event.traceparent.encode())] if event.traceparent else headers
+
+
+def read_record(topic: str, partition: int, offset: int, headers: Sequence[tuple[str, bytes]], value: bytes | None) -> Received:
+    """Decode one Kafka record. Raises UnreadableEvent, naming what is wrong but never quoting the value."""
+    found = dict(headers)
+    try:
+        data = None if value is None else orjson.loads(value)
+        received = Received(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            id=UUID(bytes.decode(found["ce_id"])),
+            type=found["ce_type"].decode(),
+            source=found["ce_source"].decode(),
+            subject=UUID(bytes.decode(found["ce_subject"])),
+            sequence=int(found["ce_sequence"]),
+            time=datetime.fromisoformat(found["ce_time"].decode()),
+            data=data,
+            traceparent=found["traceparent"].decode() if "traceparent" in found else None,
+        )
+    except KeyError as missing:
+        raise UnreadableEvent(f"header {missing} is missing") from None
+    except orjson.JSONDecodeError as wrong:
+        raise UnreadableEvent(f"data is not JSON: {wrong.msg} at {wrong.pos}") from None
+    except ValueError as wrong:
+        raise UnreadableEvent(f"a header is malformed ({type(wrong).__name__})") from None
+    if data is not None and not isinstance(data, dict):
+        raise UnreadableEvent("data is not a JSON object")
+    return received
+
+
+@dataclass(slots=True)
+class Registry:
+    """All event types, by name. `shared.contracts.catalogue` fills it."""
+
+    types: dict[str, type[EventData] | None] = field(default_factory=dict)
+    topics: dict[str, Topic] = field(default_factory=dict)
+
+    def event(self, name: str, topic: Topic) -> Callable[[type[EventData]], type[EventData]]:
+        """Class decorator: `@registry.event("unionhall.membership.member.admitted.v1", MEMBERS)`."""
+
+        def register(model: type[EventData]) -> type[EventData]:
+            model.type, model.topic = name, topic
+            self.declare(name, topic, model)
+            return model
+
+        return register
+
+    def declare(self, name: str, topic: Topic, model: type[EventData] | None) -> None:
+        """Register an event type; `model` is None for `erased`, whose record is a tombstone."""
+        if name in self.types:
+            raise ValueError(f"event type {name} is declared twice")
+        self.types[name] = model
+        self.topics[topic.name] = topic
+
+
+registry = Registry()

@@ -1,0 +1,13 @@
+"""Time-ordered identifiers (UUIDv7, RFC 9562 §5.7)."""
+
+import os
+import time
+from uuid import UUID
+
+
+def new_id(unix_ms: int | None = None) -> UUID:
+    """A UUIDv7: 48 bits of Unix milliseconds, 74 random bits. `unix_ms` defaults to now."""
+    milliseconds = time.time_ns() // 1_000_000 if unix_ms is None else unix_ms
+    value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    value &= ~(0xF << 76 | 0x3 << 62)
+    return UUID(int=value | 0x7 << 76 | 0x2 << 62)
