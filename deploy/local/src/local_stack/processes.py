@@ -110,14 +110,15 @@ class ChildProcess:
                 code = self.process.returncode if self.process else None
                 raise LocalStackError(f"{self.name} ended with code {code}; {self.log}:\n{self.log_tail()}")
             if time.monotonic() > deadline:
-                raise LocalStackError(f"{self.name} not ready after {timeout:.0f} s; {self.log}:\n{self.log_tail()}")
+                raise LocalStackError(
+                    f"{self.name} not ready after {timeout:.0f} s; {self.log}:\n{self.log_tail()}"
+                )
             time.sleep(0.03)
 
     def stop(self, grace: float = 10) -> None:
         """Ask it to end; kill it and what it started when it has not ended after `grace` seconds."""
-        if not self.alive:
+        if self.process is None or not self.alive:
             return
-        assert self.process is not None
         family = family_of(self.process.pid)
         self.process.send_signal(self.stop_signal)
         try:
