@@ -1,0 +1,170 @@
+"""The key ring: named keys for each purpose, of which one is current and the older ones still open what they sealed.
+
+The file holds what a key management service hands out at start (`KeyRing.load`); it is JSON, readable by its owner alone:
+`{"field": {"current": "f1", "keys": {"f1": "<base64 of 32 bytes>"}}, "index": {...}, "cursor": {...}, "audit": {...}}`.
+"""
+
+import base64
+import binascii
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal, Self
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+#: field: wraps data keys of persons and files; index: blind indexes; cursor: page cursors, stored replies; audit: the chain.
+Purpose = Literal["field", "index", "cursor", "audit"]
+PURPOSES: Final[tuple[Purpose, ...]] = ("field", "index", "cursor", "audit")
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+_WRAPPED_CONTEXT: Final = b"data-key"
+
+
+class KeyProblem(Exception):
+    """The key ring cannot be used; the message names what is wrong, never a key."""
+
+
+class SealBroken(Exception):
+    """What was sealed cannot be opened: changed, moved to another place, or sealed under a key that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one purpose. `current` seals; all of them open."""
+
+    current: str
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.current not in self.keys:
+            raise KeyProblem(f"the current key {self.current!r} is not among the keys")
+        for name, key in self.keys.items():
+            if len(key) != KEY_BYTES or not 0 < len(name.encode()) < 256:
+                raise KeyProblem(f"key {name!r} must have a short name and {KEY_BYTES} bytes")
+
+
+class KeyRing:
+    """All keys of a process."""
+
+    def __init__(self, purposes: Mapping[Purpose, Keys]) -> None:
+        """Every purpose must be there: a missing key is found at start, not at the first secret."""
+        missing = [purpose for purpose in PURPOSES if purpose not in purposes]
+        if missing:
+            raise KeyProblem(f"no keys for {', '.join(missing)}")
+        self._purposes = dict(purposes)
+        self._ciphers = {
+            (purpose, name): AESGCM(key)
+            for purpose, keys in purposes.items()
+            for name, key in keys.keys.items()
+        }
+        self._prefixes = {
+            purpose: bytes([len(keys.current.encode())]) + keys.current.encode()
+            for purpose, keys in purposes.items()
+        }
+        self._derived = lru_cache(maxsize=256)(self._derive)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the ring from a file that nobody but its owner may read. Raises KeyProblem."""
+        try:
+            mode = path.stat().st_mode
+            raw = orjson.loads(path.read_bytes())
+        except OSError as wrong:
+            raise KeyProblem(f"the key file cannot be read ({wrong.strerror})") from None
+        except orjson.JSONDecodeError:
+            raise KeyProblem("the key file is not JSON") from None
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyProblem("the key file may be read by others: chmod 600")
+        try:
+            return cls(
+                {
+                    purpose: Keys(
+                        raw[purpose]["current"],
+                        {
+                            name: base64.b64decode(key, validate=True)
+                            for name, key in raw[purpose]["keys"].items()
+                        },
+                    )
+                    for purpose in PURPOSES
+                    if purpose in raw
+                }
+            )
+        except (KeyError, TypeError, AttributeError, binascii.Error):
+            raise KeyProblem("the key file has another form than expected") from None
+
+    def current(self, purpose: Purpose) -> str:
+        """The name of the key that seals now."""
+        return self._purposes[purpose].current
+
+    def names(self, purpose: Purpose) -> tuple[str, ...]:
+        """The names of all keys of `purpose`."""
+        return tuple(self._purposes[purpose].keys)
+
+    def derive(self, purpose: Purpose, info: str, key_id: str | None = None) -> bytes:
+        """A key of 32 bytes for one narrow use (HKDF-SHA-256), from the current key or the one named."""
+        return self._derived(purpose, info, key_id or self.current(purpose))
+
+    def _derive(self, purpose: Purpose, info: str, key_id: str) -> bytes:
+        keys = self._purposes[purpose].keys
+        if key_id not in keys:
+            raise SealBroken(f"there is no {purpose} key {key_id!r}")
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info.encode()).derive(keys[key_id])
+
+    def seal(self, purpose: Purpose, plaintext: bytes, *, context: bytes) -> bytes:
+        """AES-256-GCM under the current key: key name, nonce, ciphertext. Opens only with the same `context`."""
+        nonce = os.urandom(NONCE_BYTES)
+        cipher = self._ciphers[purpose, self.current(purpose)]
+        return self._prefixes[purpose] + nonce + cipher.encrypt(nonce, plaintext, context)
+
+    def unseal(self, purpose: Purpose, sealed: bytes, *, context: bytes) -> bytes:
+        """Open what `seal` made. Raises SealBroken."""
+        name = key_name(sealed)
+        cipher = self._ciphers.get((purpose, name))
+        if cipher is None:
+            raise SealBroken(f"there is no {purpose} key {name!r}")
+        start = 1 + sealed[0] + NONCE_BYTES
+        try:
+            return cipher.decrypt(sealed[1 + sealed[0] : start], sealed[start:], context)
+        except (InvalidTag, ValueError):
+            raise SealBroken(f"sealed under {purpose} key {name!r}, changed since") from None
+
+    def wrap(self, data_key: bytes) -> bytes:
+        """A data key, sealed under the current key-encryption key."""
+        return self.seal("field", data_key, context=_WRAPPED_CONTEXT)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Open a wrapped data key. Raises SealBroken."""
+        return self.unseal("field", wrapped, context=_WRAPPED_CONTEXT)
+
+    def is_current(self, wrapped: bytes) -> bool:
+        """Whether `wrapped` is under the current key-encryption key; if not, rotation has still to rewrap it."""
+        return wrapped.startswith(self._prefixes["field"])
+
+
+def key_name(sealed: bytes) -> str:
+    """The name of the key something is sealed under. Raises SealBroken for what was never sealed."""
+    try:
+        return sealed[1 : 1 + sealed[0]].decode()
+    except (IndexError, UnicodeDecodeError):
+        raise SealBroken("not a sealed value") from None
+
+
+def new_ring_json() -> bytes:
+    """The file of a fresh ring with one random key for each purpose; write it with mode 0600."""
+    ring = {
+        purpose: {
+            "current": f"{purpose[0]}1",
+            "keys": {f"{purpose[0]}1": base64.b64encode(os.urandom(KEY_BYTES)).decode()},
+        }
+        for purpose in PURPOSES
+    }
+    return orjson.dumps(ring, option=orjson.OPT_INDENT_2)
