@@ -1,0 +1,1 @@
+"""Logs without personal data, metrics, and traces from the request to the last consumer."""

@@ -1,0 +1,75 @@
+"""What every HTTP process tells of its requests: one span, one measurement, one log line, each with the route's template."""
+
+import logging
+import time
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.observability.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
+from shared.observability.tracing import server_span
+
+log = logging.getLogger("unionhall.access")
+
+#: Requests that no route took; their paths are anybody's text and stay out of metrics and logs.
+UNROUTED: Final = "unrouted"
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: Asked every few seconds by probes and scrapers: measured, not logged.
+_QUIET: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+class Observed:
+    """Pure ASGI middleware, the outermost but for the one that sets the request id."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request and tell of it, also when it fails."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        status = 500
+        started = time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with server_span(method, _header(scope, b"traceparent")) as span, HTTP_IN_FLIGHT.track_inprogress():
+            try:
+                await self._app(scope, receive, watched)
+            finally:
+                route = route_template(scope)
+                seconds = time.perf_counter() - started
+                HTTP_SECONDS.labels(route, method, str(status)).observe(seconds)
+                if span.is_recording():
+                    span.update_name(f"{method} {route}")
+                    span.set_attributes({"http.route": route, "http.response.status_code": status})
+                if route not in _QUIET:
+                    log.info(
+                        "request",
+                        extra={
+                            "method": method,
+                            "route": route,
+                            "status": status,
+                            "ms": round(seconds * 1000, 2),
+                        },
+                    )
+
+
+def route_template(scope: Scope) -> str:
+    """ "/api/v1/members/{member_id}" of the route that took the request, or "unrouted"."""
+    route = scope.get("route")
+    return getattr(route, "path", None) or UNROUTED
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
