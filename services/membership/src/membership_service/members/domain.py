@@ -1,0 +1,295 @@
+"""A member: a person for life, and the steps of belonging (domain.md §2). Pure: no IO.
+
+Every step raises `version` by one and returns the history entry of that version; one version is one event.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
+from shared.kernel.clock import china_date
+from shared.kernel.errors import Conflict, Forbidden, Invalid, StaleVersion
+
+#: Statuses in which a person belongs to a union.
+BELONGING: Final = frozenset({MemberStatus.ACTIVE, MemberStatus.RETAINED, MemberStatus.TRANSFERRING})
+#: Statuses from which one may apply (again).
+MAY_APPLY: Final = frozenset({MemberStatus.RETURNED, MemberStatus.WITHDRAWN})
+#: Working days after which an unanswered application escalates (domain.md §2).
+APPLICATION_WORKING_DAYS: Final = 3
+#: How many identities a user may unmask in one day of China.
+UNMASK_DAILY_CAP: Final = 50
+MAX_REASON: Final = 500
+
+
+class Happening(StrEnum):
+    """What a history entry tells; the first part of the event's type of the same version."""
+
+    APPLIED = "applied"
+    RETURNED = "returned"
+    ADMITTED = "admitted"
+    CHANGED = "changed"
+    TRANSFER_REQUESTED = "transfer-requested"
+    TRANSFER_ENDED = "transfer-ended"
+    TRANSFERRED = "transferred"
+    RETAINED = "retained"
+    RESTORED = "restored"
+    WITHDRAWN = "withdrawn"
+    DECEASED = "deceased"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The user behind a step, by issuer and subject of the identity provider; a job is ("system", its name)."""
+
+    issuer: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who does a step, when (UTC), on which day of China, and why."""
+
+    actor: Actor
+    at: datetime
+    on: date
+    reason: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class HistoryEntry:
+    """What made one version of a member. `organisation_id` is where the member stood after it.
+
+    `other_organisation_id` is the unit aimed at by a transfer, or left by it.
+    """
+
+    member_id: UUID
+    version: int
+    happening: Happening
+    happened_at: datetime
+    on_date: date
+    organisation_id: UUID
+    other_organisation_id: UUID | None = None
+    actor_issuer: str
+    actor_subject: str
+    reason: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Affiliation:
+    """A dated link to one organisation, opened by the member's version `from_version`.
+
+    `from_on` is None while the application waits; it stays None for one that was never admitted. Without `to_on` it holds.
+    """
+
+    member_id: UUID
+    from_version: int
+    organisation_id: UUID
+    from_on: date | None = None
+    to_on: date | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Member:
+    """A person and where the person stands. Columns ending in `_sealed` and `_blind` come from `sealing`."""
+
+    id: UUID
+    member_number: str | None = None
+    name: str
+    name_pinyin: str
+    name_initials: str
+    other_pinyin: str | None = None
+    other_initials: str | None = None
+    document_type: str
+    document_sealed: bytes | None
+    document_blind: bytes | None
+    last4_blind: bytes | None
+    phone_sealed: bytes | None = None
+    phone_blind: bytes | None = None
+    birth_date_sealed: bytes | None = None
+    data_key_wrapped: bytes | None
+    key_version: int
+    gender: Gender
+    birth_year: int | None
+    employment_form: EmploymentForm
+    status: MemberStatus
+    organisation_id: UUID
+    path: str
+    joined_on: date | None = None
+    left_on: date | None = None
+    applied_at: datetime | None = None
+    applied_by_issuer: str | None = None
+    applied_by_subject: str | None = None
+    escalated_at: datetime | None = None
+    user_issuer: str | None = None
+    user_subject: str | None = None
+    erased_at: datetime | None = None
+    version: int = 1
+    created_at: datetime
+    updated_at: datetime
+    affiliations: list[Affiliation] = field(default_factory=list)
+
+    def must_be(self, version: int) -> None:
+        """Raises StaleVersion when the caller has seen another version."""
+        if version != self.version:
+            raise StaleVersion("stale-version", current=self.version)
+
+    def apply_again(self, organisation_id: UUID, path: str, by: By) -> HistoryEntry:
+        """Apply after a return or after leaving: the same row, a new affiliation."""
+        self._must(MAY_APPLY, "member-exists")
+        self.status, self.organisation_id, self.path = MemberStatus.APPLIED, organisation_id, path
+        self.joined_on = self.left_on = self.escalated_at = None
+        self.applied_at = by.at
+        self.applied_by_issuer, self.applied_by_subject = by.actor.issuer, by.actor.subject
+        entry = self._step(Happening.APPLIED, by)
+        self._open(organisation_id, None)
+        return entry
+
+    def approve(self, member_number: str, by: By) -> HistoryEntry:
+        """Admit the applicant; membership begins on the day of approval. Four eyes are two persons."""
+        self._must({MemberStatus.APPLIED}, "member-not-applied")
+        applicant = (self.applied_by_issuer, self.applied_by_subject)
+        if (by.actor.issuer, by.actor.subject) in {applicant, (self.user_issuer, self.user_subject)}:
+            raise Forbidden("four-eyes")
+        self.member_number = self.member_number or member_number
+        self.status, self.joined_on, self.escalated_at = MemberStatus.ACTIVE, by.on, None
+        self._holding().from_on = by.on
+        return self._step(Happening.ADMITTED, by)
+
+    def return_application(self, by: By) -> HistoryEntry:
+        """Give the application back; a return always needs a reason."""
+        self._must({MemberStatus.APPLIED}, "member-not-applied")
+        _need_reason(by)
+        self.status, self.escalated_at = MemberStatus.RETURNED, None
+        self._close(by.on)
+        return self._step(Happening.RETURNED, by)
+
+    def change(self, by: By) -> HistoryEntry:
+        """Note that details were changed (the caller has set them)."""
+        if self.status is MemberStatus.DECEASED:
+            raise Conflict("member-deceased")
+        return self._step(Happening.CHANGED, by)
+
+    def retain(self, by: By) -> HistoryEntry:
+        """Keep membership without duties: retirement, unemployment (保留会籍)."""
+        self._must({MemberStatus.ACTIVE}, "member-not-active")
+        _need_reason(by)
+        self.status = MemberStatus.RETAINED
+        return self._step(Happening.RETAINED, by)
+
+    def restore(self, by: By) -> HistoryEntry:
+        """Active again on re-employment."""
+        self._must({MemberStatus.RETAINED}, "member-not-retained")
+        self.status = MemberStatus.ACTIVE
+        return self._step(Happening.RESTORED, by)
+
+    def withdraw(self, by: By) -> HistoryEntry:
+        """Leave the union, or take back an application."""
+        self._must({MemberStatus.ACTIVE, MemberStatus.RETAINED, MemberStatus.APPLIED}, "member-cannot-withdraw")
+        _need_reason(by)
+        self.status = MemberStatus.WITHDRAWN
+        self._leave(by.on)
+        return self._step(Happening.WITHDRAWN, by)
+
+    def decease(self, by: By) -> HistoryEntry:
+        """The member died on `by.on`. A running transfer must be cancelled first."""
+        self._must(set(MemberStatus) - {MemberStatus.DECEASED, MemberStatus.TRANSFERRING}, "member-cannot-decease")
+        if by.on > china_date(by.at):
+            raise Invalid("date-in-future", field="on")
+        if self.joined_on and by.on < self.joined_on:
+            raise Invalid("date-before-joining", field="on", joined=self.joined_on.isoformat())
+        self.status = MemberStatus.DECEASED
+        self._leave(by.on)
+        return self._step(Happening.DECEASED, by)
+
+    def request_transfer(self, target_id: UUID, by: By) -> HistoryEntry:
+        """Ask for a move to another unit."""
+        self._must({MemberStatus.ACTIVE, MemberStatus.RETAINED}, "member-not-active")
+        if target_id == self.organisation_id:
+            raise Invalid("transfer-same-organisation", field="to_organisation_id")
+        self.status = MemberStatus.TRANSFERRING
+        return self._step(Happening.TRANSFER_REQUESTED, by, target_id)
+
+    def end_transfer(self, target_id: UUID, status_before: MemberStatus, by: By) -> HistoryEntry:
+        """The move was refused or cancelled; the member stays as before."""
+        self._must({MemberStatus.TRANSFERRING}, "member-not-transferring")
+        self.status = status_before
+        return self._step(Happening.TRANSFER_ENDED, by, target_id)
+
+    def arrive(self, target_id: UUID, path: str, by: By) -> HistoryEntry:
+        """Belong to the new unit from `by.on`; a retained member is active again there."""
+        self._must({MemberStatus.TRANSFERRING}, "member-not-transferring")
+        left = self.organisation_id
+        self._close(by.on)
+        self.status, self.organisation_id, self.path = MemberStatus.ACTIVE, target_id, path
+        self.joined_on, self.left_on = by.on, None
+        entry = self._step(Happening.TRANSFERRED, by, left)
+        self._open(target_id, by.on)
+        return entry
+
+    def erase(self, by: By) -> HistoryEntry:
+        """Make the person unreadable for good: the data key and everything personal go, the row stays as a pseudonym."""
+        if self.erased_at is not None:
+            raise Conflict("member-erased")
+        if self.status is MemberStatus.TRANSFERRING:
+            raise Conflict("member-transferring")
+        _need_reason(by)
+        self.name = self.name_pinyin = self.name_initials = ""
+        self.other_pinyin = self.other_initials = None
+        self.document_sealed = self.document_blind = self.last4_blind = self.data_key_wrapped = None
+        self.phone_sealed = self.phone_blind = self.birth_date_sealed = None
+        self.birth_year, self.gender = None, Gender.UNKNOWN
+        self.user_issuer = self.user_subject = None
+        self.erased_at = by.at
+        if self.status in BELONGING or self.status is MemberStatus.APPLIED:
+            self.status = MemberStatus.WITHDRAWN
+            self._leave(by.on)
+        return self._step(Happening.ERASED, by)
+
+    def _must(self, statuses: frozenset[MemberStatus] | set[MemberStatus], code: str) -> None:
+        if self.erased_at is not None:
+            raise Conflict("member-erased")
+        if self.status not in statuses:
+            raise Conflict(code)
+
+    def _step(self, happening: Happening, by: By, other: UUID | None = None) -> HistoryEntry:
+        self.version += 1
+        self.updated_at = by.at
+        return HistoryEntry(
+            member_id=self.id,
+            version=self.version,
+            happening=happening,
+            happened_at=by.at,
+            on_date=by.on,
+            organisation_id=self.organisation_id,
+            other_organisation_id=other,
+            actor_issuer=by.actor.issuer,
+            actor_subject=by.actor.subject,
+            reason=by.reason,
+        )
+
+    def _holding(self) -> Affiliation:
+        return next(affiliation for affiliation in self.affiliations if affiliation.to_on is None)
+
+    def _open(self, organisation_id: UUID, on: date | None) -> None:
+        self.affiliations.append(
+            Affiliation(
+                member_id=self.id, from_version=self.version, organisation_id=organisation_id, from_on=on
+            )
+        )
+
+    def _close(self, on: date) -> None:
+        self._holding().to_on = on
+
+    def _leave(self, on: date) -> None:
+        if any(affiliation.to_on is None for affiliation in self.affiliations):
+            self._close(on)
+        self.left_on, self.escalated_at = on, None
+
+
+def _need_reason(by: By) -> None:
+    if not by.reason or not by.reason.strip():
+        raise Invalid("reason-missing", field="reason")
