@@ -19,7 +19,7 @@ MAY_COMMIT = {
     "services/*/migrations/*.py": "migrations",
 }
 _METHODS = {"commit", "begin", "begin_nested"}
-_STATEMENT = re.compile(r"^\s*(BEGIN|COMMIT|START TRANSACTION)\b", re.IGNORECASE)
+_STATEMENT = re.compile(r"\s*(BEGIN|COMMIT|START)( WORK| TRANSACTION)?\s*(;|ISOLATION|READ|$)", re.IGNORECASE)
 
 
 def commit_breaches(sources: Iterable[Source]) -> list[Breach]:
@@ -32,7 +32,7 @@ def commit_breaches(sources: Iterable[Source]) -> list[Breach]:
             match node:
                 case ast.Call(func=ast.Attribute(attr=attr)) if attr in _METHODS:
                     breaches.append(Breach(source.path, node.lineno, f".{attr}( outside the places that may"))
-                case ast.Constant(value=str(text)) if _STATEMENT.match(text) and len(text) < 60:
+                case ast.Constant(value=str(text)) if _STATEMENT.match(text):
                     breaches.append(
                         Breach(source.path, node.lineno, f"{text.strip()!r} outside the places that may")
                     )

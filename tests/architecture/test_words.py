@@ -38,7 +38,9 @@ PHRASES = {
 
 #: Path -> word -> why it stands there: names that others gave.
 ALLOWED: dict[str, dict[str, str]] = {
-    "services/membership/src/membership_service/rosters/columns.py": {"organization": "a header as people write it"},
+    "services/membership/src/membership_service/rosters/columns.py": {
+        "organization": "a header as people write it"
+    },
 }
 
 TEXT = (".py", ".md", ".toml", ".yml", ".yaml", ".html", ".js", ".ts", ".css", ".json", ".mako", ".ini")
