@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 
 from tests.architecture.sources import Breach, Source, own_files, product_files, report
 
-#: The refusals of shared.kernel.errors whose first argument is a code.
+#: The refusals of shared.kernel.errors, and of a whole roster, whose first argument is a code.
 REFUSALS = {
-    "BadRequest", "Conflict", "DomainError", "Forbidden", "Invalid", "NotFound", "PreconditionRequired", "StaleReplica",
+    "BadRequest", "FileRefused", "Conflict", "DomainError", "Forbidden", "Invalid", "NotFound", "PreconditionRequired", "StaleReplica",
     "StaleVersion", "TooLarge", "TooMany", "Unauthenticated", "Unavailable",
 }  # fmt: skip
 #: Arguments of a refusal that are not parameters of its text.
 NOT_PARAMS = {"field", "problems", "retry_after"}
+
+_CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 Catalogue = Mapping[str, Mapping[str, str]]
 
@@ -64,7 +66,15 @@ def raised(sources: Iterable[Source]) -> list[tuple[str, int, str, set[str] | No
                     params = {keyword.arg for keyword in keywords if keyword.arg} - NOT_PARAMS
                     unpacked = any(keyword.arg is None for keyword in keywords)
                     found.append((source.path, node.lineno, code, None if unpacked else params))
-                case ast.Call(func=ast.Name(id="FieldProblem"), args=[_, ast.Constant(value=str(code)), *_]):
+                case ast.Call(
+                    func=ast.Name(id="FieldProblem" | "CellProblem"),
+                    args=[_, ast.Constant(value=str(code)), *_],
+                ):
+                    found.append((source.path, node.lineno, code, None))
+                # `text` is also SQLAlchemy's: only what looks like a code is one.
+                case ast.Call(func=ast.Name(id="text"), args=[ast.Constant(value=str(code)), *_]) if (
+                    _CODE.fullmatch(code)
+                ):
                     found.append((source.path, node.lineno, code, None))
                 case _:
                     pass
