@@ -43,7 +43,9 @@ bench: .venv/ready  ## Measure speed and memory, write build/bench.json
 faults: .venv/ready  ## Kill processes at named points, write build/faults.json
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-docs: .venv/ready  ## Build the documentation into build/site
+docs: .venv/ready  ## Write the generated pages anew, build the documentation into build/site
+	@mkdir -p build && $(BIN)/python -m tools.settings_page > build/settings.md && mv build/settings.md docs/settings.md
+	@$(BIN)/python -m shared.contracts.generate --write
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 	@echo "build/site/index.html"
 

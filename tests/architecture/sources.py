@@ -111,4 +111,4 @@ def workspace_manifests() -> dict[str, dict[str, object]]:
 
 def report(breaches: list[Breach]) -> str:
     """All breaches, one a line: the message of a failing rule."""
-    return "\n".join(["", *map(str, breaches)])
+    return "\n".join(["", *sorted(map(str, breaches))])
