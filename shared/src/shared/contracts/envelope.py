@@ -130,6 +130,7 @@ class Registry:
 
     types: dict[str, type[EventData] | None] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
+    topic_of: dict[str, Topic] = field(default_factory=dict)
 
     def event(self, name: str, topic: Topic) -> Callable[[type[EventData]], type[EventData]]:
         """Class decorator: `@registry.event("unionhall.membership.member.admitted.v1", MEMBERS)`."""
@@ -146,7 +147,7 @@ class Registry:
         if name in self.types:
             raise ValueError(f"event type {name} is declared twice")
         self.types[name] = model
-        self.topics[topic.name] = topic
+        self.topics[topic.name] = self.topic_of[name] = topic
 
 
 registry = Registry()

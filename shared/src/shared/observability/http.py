@@ -63,9 +63,10 @@ class Observed:
 
 
 def route_template(scope: Scope) -> str:
-    """ "/api/v1/members/{member_id}" of the route that took the request, or "unrouted"."""
-    route = scope.get("route")
-    return getattr(route, "path", None) or UNROUTED
+    """The template of the route that took the request, like "/api/v1/members/{member_id}", or "unrouted"."""
+    # Of a route in an included router FastAPI puts the whole template here; `route.path` lacks the outer prefixes.
+    included = scope.get("fastapi", {}).get("effective_route_context")
+    return getattr(included, "path", None) or getattr(scope.get("route"), "path", None) or UNROUTED
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
