@@ -43,9 +43,16 @@ class KafkaServer:
     """
 
     def __init__(
-        self, folder: Path, *, nodes: int = 1, heap: int = 512, ports: list[tuple[int, int]] | None = None
+        self,
+        folder: Path,
+        *,
+        nodes: int = 1,
+        heap: int = 512,
+        ports: list[tuple[int, int]] | None = None,
+        logs: Path | None = None,
     ) -> None:
         self.folder = folder.resolve()
+        self.logs = logs or self.folder
         self.heap = heap
         self.ports = ports or [(free_port(), free_port()) for _ in range(nodes)]
         self._classpath = ""
@@ -113,7 +120,7 @@ class KafkaServer:
         if not self._classpath:
             self._classpath = os.pathsep.join(str(jar) for jar in kafka_jars())
             for child in self.children:
-                child.env = {"CLASSPATH": self._classpath, "PATH": os.environ.get("PATH", "")}
+                child.env = os.environ | {"CLASSPATH": self._classpath}
         return self._classpath
 
     def _child(self, node: int) -> ChildProcess:
@@ -137,7 +144,7 @@ class KafkaServer:
         return ChildProcess(
             name=name,
             argv=[str(_java()), *options, "kafka.Kafka", str(folder / "server.properties")],
-            log=self.folder / f"{name}.log",
+            log=self.logs / f"{name}.log",
             # A KRaft broker opens its port for clients only once it has joined and caught up.
             ready=lambda port=self.ports[node][0]: accepts(port),  # type: ignore[misc]
         )
@@ -173,7 +180,7 @@ class KafkaServer:
             check=False,
             capture_output=True,
             text=True,
-            env={"CLASSPATH": classpath},
+            env=os.environ | {"CLASSPATH": classpath},
         )  # fmt: skip
         if done.returncode:
             raise LocalStackError(

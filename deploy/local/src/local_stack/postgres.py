@@ -47,7 +47,13 @@ class PostgresServer:
     """
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, password: str | None = None, durable: bool = True
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        password: str | None = None,
+        durable: bool = True,
+        log: Path | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.port = port or free_port()
@@ -66,7 +72,7 @@ class PostgresServer:
                 str(self.data),
                 *(f"--{name}={value}" for name, value in settings.items()),
             ],
-            log=self.folder / "postgres.log",
+            log=log or self.folder / "postgres.log",
             ready=self._answers,
             cwd=home,
             account=self.account,

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,13 +103,18 @@ class ChildProcess:
                 extra_groups=[] if self.account else None,
             )
 
-    def wait_ready(self, timeout: float) -> None:
-        """Wait until `ready`; raises LocalStackError with the end of the log when it dies or `timeout` seconds pass."""
+    def wait_ready(self, timeout: float, ending: threading.Event | None = None) -> None:
+        """Wait until `ready`; raises LocalStackError with the end of the log when it dies or `timeout` seconds pass.
+
+        Gives up at once when `ending` is set.
+        """
         deadline = time.monotonic() + timeout
         while not self.ready():
             if not self.alive:
                 code = self.process.returncode if self.process else None
                 raise LocalStackError(f"{self.name} ended with code {code}; {self.log}:\n{self.log_tail()}")
+            if ending is not None and ending.is_set():
+                raise LocalStackError(f"the start of {self.name} was broken off")
             if time.monotonic() > deadline:
                 raise LocalStackError(
                     f"{self.name} not ready after {timeout:.0f} s; {self.log}:\n{self.log_tail()}"
@@ -156,28 +162,45 @@ def family_of(pid: int) -> list[psutil.Process]:
 
 def end_all(processes: Sequence[psutil.Process], patience: float = 0.5) -> None:
     """Wait `patience` seconds for these to end by themselves, then kill the rest."""
-    _, rest = psutil.wait_procs(processes, timeout=patience)
-    for process in rest:
+    for process in wait_gone(processes, patience):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(rest, timeout=5)
+    wait_gone(processes, 5)
 
 
-def end_orphan(mark: ProcessMark, stop_signal: signal.Signals, grace: float = 10) -> bool:
-    """End a process that an earlier, vanished supervisor started. True when there was one."""
-    process = mark.process()
-    if process is None:
+def wait_gone(processes: Sequence[psutil.Process], timeout: float) -> list[psutil.Process]:
+    """Those that still run after at most `timeout` seconds. A zombie is gone: its parent may never look."""
+    deadline = time.monotonic() + timeout
+    while True:
+        left = [process for process in processes if _runs(process)]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.03)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    family = family_of(mark.pid)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(stop_signal)
-        try:
-            process.wait(grace)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-    end_all(family, patience=5)
-    return True
+
+
+def end_orphans(processes: Sequence[psutil.Process], grace: float = 10) -> None:
+    """End processes whose supervisor has vanished, politely first; PostgreSQL's polite signal is SIGINT."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
+    end_all(processes, patience=grace)
+
+
+def marked(variable: str, value: str) -> list[psutil.Process]:
+    """The processes of this machine, other than this one, whose environment was given `variable` = `value`."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(variable) == value and _runs(process):
+                found.append(process)
+    return found
 
 
 def port_is_free(port: int) -> bool:

@@ -22,6 +22,16 @@ class DatabaseUrls:
     worker: str
 
 
+def database_urls(
+    superuser_url: str, service: str, passwords: dict[str, str], *, database: str | None = None
+) -> DatabaseUrls:
+    """The URLs that `provision` with the same arguments gives; asks nobody."""
+    place = urlsplit(superuser_url).netloc.rpartition("@")[2]
+    name = database or f"unionhall_{service}"
+    urls = (f"postgresql://unionhall_{service}_{role}:{passwords[role]}@{place}/{name}" for role in ROLES)
+    return DatabaseUrls(*urls)
+
+
 async def provision(
     superuser_url: str,
     service: str,
@@ -32,31 +42,26 @@ async def provision(
 ) -> DatabaseUrls:
     """Create what is missing of the roles `unionhall_<service>_{owner,app,worker}` and of the database; give the URLs.
 
-    `passwords` has one password per role of ROLES and is set anew on every call. `database` defaults to
-    `unionhall_<service>`; `template` names a database to copy, which nobody may be connected to.
+    `passwords` has one password (letters, digits, - and _) per role of ROLES and is set anew on every call. `database`
+    defaults to `unionhall_<service>`; `template` names a database to copy, which nobody may be connected to.
     """
     name = database or f"unionhall_{service}"
-    owner, app, worker = (f"unionhall_{service}_{role}" for role in ROLES)
     connection = await asyncpg.connect(superuser_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
         for role in ROLES:
             await _role(connection, f"unionhall_{service}_{role}", passwords[role])
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            owner = f"unionhall_{service}_owner"
             await connection.execute(
                 f'CREATE DATABASE "{name}" OWNER {owner} TEMPLATE "{template or "template0"}"'
             )
         await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-        await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {app}, {worker}')
+        others = f"unionhall_{service}_app, unionhall_{service}_worker"
+        await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {others}')
     finally:
         await connection.close()
-    parts = urlsplit(superuser_url)
-    place = parts.netloc.rpartition("@")[2]
-    urls = (
-        f"postgresql://{role}:{passwords[kind]}@{place}/{name}"
-        for role, kind in zip((owner, app, worker), ROLES, strict=True)
-    )
-    return DatabaseUrls(*urls)
+    return database_urls(superuser_url, service, passwords, database=database)
 
 
 async def _role(connection: asyncpg.Connection, role: str, password: str) -> None:

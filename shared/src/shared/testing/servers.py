@@ -74,9 +74,7 @@ def _remember(folder: Path, pid: int | None) -> None:
 
 def _sweep() -> None:
     """End the servers of test sessions that were killed before they could."""
-    import signal  # noqa: PLC0415
-
-    from local_stack.processes import ProcessMark, end_orphan  # noqa: PLC0415 - as above
+    from local_stack.processes import ProcessMark, end_all  # noqa: PLC0415 - as above
 
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
@@ -85,6 +83,5 @@ def _sweep() -> None:
             continue
         session, *servers = (ProcessMark(*json.loads(line)) for line in lines)
         if session.process() is None:
-            for server in servers:
-                end_orphan(server, signal.SIGKILL)
+            end_all([process for server in servers if (process := server.process())], patience=0)
             shutil.rmtree(folder, ignore_errors=True)
