@@ -1,7 +1,7 @@
 """Materialised paths of the organisation tree: one label per unit from the root down, so a subtree is one index range.
 
-A label is the unit's number in hexadecimal and a slash (`to_hex(number) || '/'` in SQL), the root of unit 1 is "1/", its child with
-number 26 is "1/1a/". Columns have C collation: byte order, and prefix ranges are plain index ranges.
+A label is the unit's number in hexadecimal and a slash (`to_hex(number) || '/'` in SQL), the root of unit 1 is "1/", its child
+with number 26 is "1/1a/". Columns have C collation: byte order, and prefix ranges are plain index ranges.
 """
 
 from typing import Any
