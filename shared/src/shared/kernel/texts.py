@@ -34,6 +34,11 @@ def text(code: str, language: Language = DEFAULT_LANGUAGE, /, **params: str | in
     return _catalogue()[code]["zh" if language == "zh-CN" else "en"].format_map(params)
 
 
+def has_text(code: str) -> bool:
+    """Whether `code` has words."""
+    return code in _catalogue()
+
+
 def language_of(accept_language: str | None) -> Language:
     """The better of our two languages for an Accept-Language header (RFC 9110 §12.5.4); zh-CN when in doubt."""
     weights: dict[Language, float] = {}
@@ -43,7 +48,13 @@ def language_of(accept_language: str | None) -> Language:
             weight = float(quality or 1)
         except ValueError:
             continue
-        language: Language | None = "zh-CN" if tag.lower().startswith("zh") else "en" if tag.lower().startswith("en") else None
+        language: Language | None = (
+            "zh-CN" if tag.lower().startswith("zh") else "en" if tag.lower().startswith("en") else None
+        )
         if language:
             weights[language] = max(weight, weights.get(language, 0))
-    return max(weights, key=lambda language: (weights[language], language == DEFAULT_LANGUAGE)) if weights else DEFAULT_LANGUAGE
+    return (
+        max(weights, key=lambda language: (weights[language], language == DEFAULT_LANGUAGE))
+        if weights
+        else DEFAULT_LANGUAGE
+    )

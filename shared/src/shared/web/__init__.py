@@ -1,0 +1,1 @@
+"""HTTP for every service: app factory, sessions that commit before the reply, callers, problem details, limits, paging."""

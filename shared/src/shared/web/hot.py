@@ -1,0 +1,76 @@
+"""The way of a command that is one SQL statement: scope, stored reply, rows and outbox row together (settled.md §15).
+
+The ids are made before the statement, so the reply is known before it too and is stored by the statement itself. A twin
+waits on a unique index, breaks it, and is answered from the stored reply.
+"""
+
+from typing import Annotated, Any, Final
+
+import asyncpg
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel
+
+from shared.database.engine import Database
+from shared.database.scope import Scope
+from shared.web.caller import CurrentCaller
+from shared.web.idempotency import COLUMNS, Claim, read_claim
+from shared.web.session import HotStatement, database_of
+
+_KEPT: Final = f""", kept AS (
+    INSERT INTO idempotency_keys ({COLUMNS})
+    SELECT $2::bytea, $3::text, $4::text, $5::bytea, $6::int, $7::bytea, $8::timestamptz FROM s
+)"""  # noqa: S608 - COLUMNS is a constant
+#: The first parameter that belongs to the command itself.
+FIRST_PARAMETER: Final = 9
+
+
+class HotCommand:
+    """A statement that carries out one idempotent command. Written once, at import: HOT = HotCommand(", m AS (...) ...")."""
+
+    def __init__(self, rest: str) -> None:
+        """As `HotStatement`, parameters from $9 on; the statement must give one row, or none if it refuses."""
+        self._statement = HotStatement(_KEPT + rest)
+
+    async def run(
+        self,
+        call: "HotCall",
+        *arguments: Any,
+        reply: BaseModel,
+        status: int = 201,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[asyncpg.Record | None, Response]:
+        """Run and commit; the row and the reply to send.
+
+        Raises Replay or Invalid for a repeated key, and otherwise what asyncpg raises: a broken unique index is the
+        caller's to explain.
+        """
+        response = Response(reply.model_dump_json(), status, headers, "application/json")
+        try:
+            row = await self._statement.run(
+                call.database, call.scope, *call.claim.stored(response), *arguments
+            )
+        except asyncpg.UniqueViolationError:
+            async with call.database.read(call.scope) as session:
+                await call.claim.replay(session)
+            raise
+        return row, response
+
+
+class HotCall:
+    """What a hot route needs: its scope, its claim, its database."""
+
+    def __init__(self, database: Database, scope: Scope, claim: Claim) -> None:
+        """Parts of one request."""
+        self.database = database
+        self.scope = scope
+        self.claim = claim
+
+
+async def hot_call(
+    request: Request, caller: CurrentCaller, claim: Annotated[Claim, Depends(read_claim)]
+) -> HotCall:
+    """The request's part of a hot command."""
+    return HotCall(database_of(request), Scope(caller.visible_paths()), claim)
+
+
+Hot = Annotated[HotCall, Depends(hot_call)]

@@ -1,0 +1,149 @@
+"""Idempotency-Key: the same request sent twice has one effect and one answer (settled.md §17, trust.md S8).
+
+A key belongs to one user, one route and one body. It is claimed by an advisory lock of the transaction, the sealed reply is
+stored in that transaction, so effect and reply become true together. Refusals are not stored: they are judged anew.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+
+import orjson
+from fastapi import Depends, Header, Request, Response
+from sqlalchemy import text
+from starlette.types import Scope as AsgiScope
+
+from shared.database.session import ReadSession, WriteSession
+from shared.kernel.errors import BadRequest, Conflict, Invalid
+from shared.security.keys import KeyRing
+from shared.web.body import StrictRequest
+from shared.web.caller import CurrentCaller
+from shared.web.session import CurrentClock, Keys, Write
+
+#: A key is remembered so long; a later repetition would act again.
+KEPT_FOR: Final = timedelta(days=7)
+REPLAYED_HEADER: Final = "Idempotency-Replayed"
+CLAIM: Final = "unionhall.idempotency_claim"
+COLUMNS: Final = "subject_hash, route, key, body_hash, status, reply_sealed, created_at"
+_KEY: Final = re.compile(r"[A-Za-z0-9._:-]{8,128}")
+_MAX_ROUTE: Final = 512
+
+_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(:number)")
+_FIND: Final = text("""
+    SELECT body_hash, status, reply_sealed FROM idempotency_keys
+    WHERE subject_hash = :subject AND route = :route AND key = :key
+""")
+_KEEP: Final = text(f"""
+    INSERT INTO idempotency_keys ({COLUMNS})
+    VALUES (:subject, :route, :key, :body, :status, :reply, :created)
+""")  # noqa: S608 - COLUMNS is a constant
+_FORGET: Final = text("DELETE FROM idempotency_keys WHERE created_at < :before")
+
+
+class Replay(Exception):
+    """Not an error: this request was done before, here is its reply. Raised, so that the transaction rolls back."""
+
+    def __init__(self, response: Response) -> None:
+        """The stored reply."""
+        super().__init__("replay")
+        self.response = response
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key as one user sent it with one request."""
+
+    ring: KeyRing
+    subject: bytes
+    route: str
+    key: str
+    body: bytes
+    now: datetime
+
+    @property
+    def lock(self) -> int:
+        """The number of the advisory lock: 64 bits, signed."""
+        digest = hashlib.sha256(b"\0".join((self.subject, self.route.encode(), self.key.encode()))).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+    def stored(self, response: Response) -> tuple[Any, ...]:
+        """The row to keep for `response`: the values of `COLUMNS`."""
+        headers = [
+            [name.decode("latin-1"), value.decode("latin-1")]
+            for name, value in response.raw_headers
+            if name != b"content-length"
+        ]
+        reply = orjson.dumps({"headers": headers, "body": bytes(response.body).decode()})
+        sealed = self.ring.seal("cursor", reply, context=self._context())
+        return self.subject, self.route, self.key, self.body, response.status_code, sealed, self.now
+
+    async def replay(self, session: ReadSession | WriteSession) -> None:
+        """Raise Replay if this was done before, Invalid if the key was used for another body; else return."""
+        parameters = {"subject": self.subject, "route": self.route, "key": self.key}
+        row = (await session.execute(_FIND, parameters)).one_or_none()
+        if row is None:
+            return
+        if row.body_hash != self.body:
+            raise Invalid("idempotency-key-reused")
+        reply = orjson.loads(self.ring.unseal("cursor", row.reply_sealed, context=self._context()))
+        response = Response(reply["body"], row.status)
+        response.raw_headers.extend((name.encode(), value.encode()) for name, value in reply["headers"])
+        response.headers[REPLAYED_HEADER] = "true"
+        raise Replay(response)
+
+    def _context(self) -> bytes:
+        return b"reply|" + self.subject + self.key.encode()
+
+
+async def read_claim(
+    request: Request,
+    caller: CurrentCaller,
+    ring: Keys,
+    clock: CurrentClock,
+    idempotency_key: Annotated[
+        str | None, Header(description="8 to 128 of A-Z a-z 0-9 . _ : -, fresh for each command")
+    ] = None,
+) -> Claim:
+    """What the request claims; nothing is locked or looked up yet."""
+    if idempotency_key is None:
+        raise BadRequest("idempotency-key-missing")
+    if not _KEY.fullmatch(idempotency_key):
+        raise BadRequest("idempotency-key-malformed")
+    route = f"{request.method} {request.url.path}"
+    if len(route) > _MAX_ROUTE:
+        raise BadRequest("request-malformed")
+    if not isinstance(request, StrictRequest):
+        raise TypeError(f"{route} must be a route of shared.web.routing.api_router")
+    subject = hashlib.sha256(f"{caller.issuer}\0{caller.subject}".encode()).digest()
+    return Claim(ring, subject, route, idempotency_key, await request.fingerprint(), clock.now())
+
+
+async def claim_key(request: Request, claim: Annotated[Claim, Depends(read_claim)], session: Write) -> str:
+    """Claim the key for this transaction. 409 while a twin is running; a done twin's reply is sent again."""
+    if not (await session.execute(_LOCK, {"number": claim.lock})).scalar_one():
+        raise Conflict("request-still-running", retry_after=1)
+    await claim.replay(session)
+    request.scope[CLAIM] = (claim, session)
+    return claim.key
+
+
+#: On every POST that creates or pays: the key, claimed. The reply is stored by the route class.
+Idempotent = Annotated[str, Depends(claim_key, scope="function")]
+
+
+async def keep_reply(scope: AsgiScope, response: Response) -> None:
+    """Store the reply in the request's transaction, if the request claimed a key and succeeded."""
+    claimed: tuple[Claim, WriteSession] | None = scope.get(CLAIM)
+    if claimed is None or not 200 <= response.status_code < 300:
+        return
+    claim, session = claimed
+    names: Sequence[str] = ("subject", "route", "key", "body", "status", "reply", "created")
+    await session.execute(_KEEP, dict(zip(names, claim.stored(response), strict=True)))
+
+
+async def forget_old_keys(session: WriteSession, now: datetime) -> None:
+    """Delete the keys that are older than a week; for a periodic job."""
+    await session.execute(_FORGET, {"before": now - KEPT_FOR})
