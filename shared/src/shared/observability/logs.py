@@ -26,8 +26,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 BLOT: Final = "[redacted]"
 _GUARD: Final = re.compile(
-    # Kept as they are: UUIDs and trace ids, whose digits mean nobody.
-    r"(?P<id>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b[0-9a-f]{32}\b)"
+    # Kept as they are: UUIDs, trace ids and hashes, whose digits mean nobody.
+    r"(?P<id>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b(?:[0-9a-f]{32}|[0-9a-f]{64})\b)"
     # 15 to 19 digits: resident ID of either length, bank card. A leading 0 is a padded sequence.
     r"|(?P<document>(?<!\d)[1-9]\d{16}[Xx](?![0-9A-Za-z])|(?<!\d)[1-9]\d{14,18}(?!\d))"
     r"|(?P<phone>(?<!\d)(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d))"

@@ -91,8 +91,10 @@ HTTP_IN_FLIGHT: Final = Gauge("unionhall_http_requests_in_flight", "Requests bei
 INVARIANT_BREACHES: Final = Gauge(
     "unionhall_invariant_breaches", "Breaches found by the last check", ["invariant"], registry=REGISTRY
 )
-AUDIT_TAIL: Final = Gauge(
-    "unionhall_audit_tail", "Audit entries not yet linked into the chain", registry=REGISTRY
+AUDIT_LINKED_AT: Final = Gauge(
+    "unionhall_audit_linked_timestamp_seconds",
+    "When the chainer last had every audit entry linked",
+    registry=REGISTRY,
 )
 LOG_REDACTIONS: Final = Counter(
     "unionhall_log_redactions",

@@ -1,10 +1,10 @@
 """Who read and who changed: every audited transaction inserts one plain row; a chainer links the rows afterwards.
 
 Rows of parallel transactions cannot be chained while they are written (each would wait for the last), so `audit_entries`
-is unchained and `link_batch`, run by one job every few seconds, gives each committed entry its position in `audit_chain`.
+is unchained and `shared.security.chain`, run every few seconds, gives each committed entry its position in `audit_chain`.
 The hash of a link is an HMAC under the ring's audit key over the link before it, the position and the whole entry: who can
 write to the database but has no key can neither change, drop, insert nor reorder. Cutting off the end needs a witness outside:
-the head, exported by `export_head` and given back to `verify_chain`.
+the head, kept elsewhere and given back to `verify_chain`.
 
 Both tables are insert-only for the application and the worker (`AUDIT_GRANTS`).
 """
@@ -12,21 +12,14 @@ Both tables are insert-only for the application and the worker (`AUDIT_GRANTS`).
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from shared.database.scope import policy_ddl
+from shared.database.types import Xid8
+
 #: What each role may do, table by table; the migration of the shared tables grants exactly this.
 AUDIT_GRANTS: dict[str, dict[str, tuple[str, ...]]] = {
     "audit_entries": {"app": ("SELECT", "INSERT"), "worker": ("SELECT", "INSERT")},
     "audit_chain": {"app": ("SELECT",), "worker": ("SELECT", "INSERT")},
 }
-
-
-class Xid8(sa.types.UserDefinedType[str]):
-    """PostgreSQL's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        """The type's name in DDL."""
-        return "xid8"
 
 
 def audit_tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
@@ -74,3 +67,11 @@ def audit_tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         ),
     )
     return entries, chain
+
+
+def audit_policies(service: str) -> list[str]:
+    """DDL: the application writes any entry but reads only those of its scope; one without a path is for the worker alone."""
+    return [
+        *policy_ddl("audit_entries", service),
+        f"CREATE POLICY audit_entries_insert ON audit_entries FOR INSERT TO unionhall_{service}_app WITH CHECK (true)",
+    ]

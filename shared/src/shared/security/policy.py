@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.membership import Role
+from shared.database.scope import Scope
 from shared.kernel.errors import Forbidden, NotFound, Unavailable
 
 
@@ -74,7 +75,7 @@ SENSITIVE: Final = frozenset(
     {Action.MEMBER_UNMASK, Action.MEMBER_APPROVE, Action.MEMBER_ERASE, Action.POST_GRANT}
 )
 
-#: Sensitive actions that a stale replica refuses, seconds until it is worth asking again.
+#: Seconds until it is worth asking again.
 STALE_RETRY_SECONDS: Final = 10
 
 
@@ -105,6 +106,10 @@ class Caller:
     def visible_paths(self) -> tuple[str, ...]:
         """The roots of all subtrees the caller sees anything of: the scope of row-level security."""
         return outermost(post.path for post in self.posts)
+
+    def scope(self) -> Scope:
+        """What row-level security lets this caller's transactions see."""
+        return Scope(self.visible_paths())
 
     def allows(self, action: Action, path: str) -> bool:
         """Whether the caller may do `action` to what belongs to the unit at `path`."""
