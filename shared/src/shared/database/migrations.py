@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 from uuid import UUID
 
 from alembic import command, context
@@ -94,6 +93,8 @@ def _migrate_within(connection: Connection, metadata: MetaData) -> None:
     connection.execute(text("SELECT pg_advisory_lock(:turn)"), {"turn": _TURN})
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    # Partitions belong to their parent; comparing them would call them unknown tables.
+    partitions = set(connection.execute(text("SELECT relname FROM pg_class WHERE relispartition")).scalars())
     connection.commit()
     context.configure(
         connection=connection,
@@ -101,17 +102,11 @@ def _migrate_within(connection: Connection, metadata: MetaData) -> None:
         version_table=VERSION_TABLE,
         transaction_per_migration=True,
         compare_type=True,
-        include_name=_include_name,
+        include_name=lambda name, kind, _: kind != "table" or name not in partitions,
     )
     with context.begin_transaction():
         context.run_migrations()
     connection.execute(text("SELECT pg_advisory_unlock(:turn)"), {"turn": _TURN})
-
-
-def _include_name(name: str | None, kind: str, parents: Any) -> bool:
-    """Partitions belong to their parent; comparing them would call them unknown tables."""
-    del parents
-    return not (kind == "table" and name is not None and name.startswith(("outbox_", "inbox_")))
 
 
 def create_shared_tables(op: Operations, service: str) -> None:

@@ -1,0 +1,40 @@
+"""The dashboard of a unit: one indexed read, whatever the size of the subtree, also while every owner is down."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from gateway_service.dashboard import repository, use_cases
+from gateway_service.dashboard.schemas import Dashboard
+from shared.contracts.membership import MEMBERS
+from shared.kernel.clock import china_date
+from shared.kernel.errors import NotFound
+from shared.messaging.freshness import as_of
+from shared.security.policy import Action
+from shared.web.caller import CurrentCaller
+from shared.web.clock import CurrentClock
+from shared.web.session import Read
+
+router = APIRouter(prefix="/api/v1/organisations", tags=["views"])
+
+
+@router.get("/{organisation_id}/dashboard")
+async def dashboard(
+    organisation_id: UUID,
+    caller: CurrentCaller,
+    session: Read,
+    clock: CurrentClock,
+    on: Annotated[
+        date | None, Query(description="Day whose end is shown, by the tree of that day; today when left out")
+    ] = None,
+    days: Annotated[int, Query(ge=1, le=366, description="Days of joined and left, up to `on`")] = 30,
+) -> Dashboard:
+    """Members by status, gender, age band and employment form; joined and left per day. Rights are those of today's tree."""
+    path = await repository.path_of_organisation(session, organisation_id)
+    if path is None:
+        raise NotFound("not-found")
+    caller.require(Action.DASHBOARD_READ, path)
+    found = await use_cases.read_dashboard(session, organisation_id, on or china_date(clock.now()), days)
+    return found.model_copy(update={"as_of": await as_of(session, MEMBERS)})

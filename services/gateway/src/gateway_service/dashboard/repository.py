@@ -1,0 +1,355 @@
+"""Queries of the dashboard view. All are set-based: one statement a batch and table, whatever the number of members."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+
+from gateway_service.dashboard.domain import FLOWS, Counted, Difference, stock_cells
+from gateway_service.dashboard.tables import SLOTTED
+from shared.database.session import ReadSession, WriteSession, driver
+
+_COUNTED = """
+    SELECT member_id, sequence, day, organisation_id, status, gender, birth_year, employment_form
+    FROM dashboard_members WHERE slot = $1 AND member_id = ANY($2::uuid[])
+"""
+
+_COUNT_MEMBERS = """
+    INSERT INTO dashboard_members
+        (slot, member_id, sequence, day, organisation_id, status, gender, birth_year, employment_form)
+    SELECT $1, * FROM unnest(
+        $2::uuid[], $3::bigint[], $4::date[], $5::uuid[], $6::text[], $7::text[], $8::int[], $9::text[])
+        AS new (member_id, sequence, day, organisation_id, status, gender, birth_year, employment_form)
+    ORDER BY member_id
+    ON CONFLICT (slot, member_id) DO UPDATE SET
+        sequence = excluded.sequence, day = excluded.day, organisation_id = excluded.organisation_id, status = excluded.status,
+        gender = excluded.gender, birth_year = excluded.birth_year, employment_form = excluded.employment_form
+"""
+
+_ADD_OWN = """
+    INSERT INTO dashboard_own AS known (slot, organisation_id, cell, day, change)
+    SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
+    ORDER BY organisation_id, cell, day
+    ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET change = known.change + excluded.change
+"""
+
+# own × link → differences of the ancestors' totals. Of a stock, a link brings all that was there when it began, each later change,
+# and takes all away when it ends; of a flow, what happened while it held.
+_PRODUCT = """
+    , product AS (
+        SELECT link.ancestor_id, own.cell, greatest(own.day, lower(link.during)) AS day, own.change * link.sign AS change
+        FROM own JOIN link USING (organisation_id)
+        WHERE own.cell <> ALL($1::text[]) AND (upper_inf(link.during) OR own.day < upper(link.during))
+        UNION ALL
+        SELECT link.ancestor_id, own.cell, upper(link.during), -own.change * link.sign
+        FROM own JOIN link USING (organisation_id)
+        WHERE own.cell <> ALL($1::text[]) AND NOT upper_inf(link.during) AND own.day < upper(link.during)
+        UNION ALL
+        SELECT link.ancestor_id, own.cell, own.day, own.change * link.sign
+        FROM own JOIN link USING (organisation_id)
+        WHERE own.cell = ANY($1::text[]) AND own.day <@ link.during
+    )
+    SELECT ancestor_id, cell, day, sum(change)::bigint AS change FROM product
+    GROUP BY ancestor_id, cell, day HAVING sum(change) <> 0
+"""
+
+_PRODUCT_OF_OWN = f"""
+    WITH own AS (
+        SELECT * FROM unnest($3::uuid[], $4::text[], $5::date[], $6::bigint[]) AS new (organisation_id, cell, day, change)
+    ), link AS (
+        SELECT organisation_id, ancestor_id, during, 1 AS sign FROM dashboard_ancestry
+        WHERE slot = $2 AND organisation_id IN (SELECT DISTINCT unnest($3::uuid[]))
+    )
+    {_PRODUCT}
+"""  # noqa: S608 - both pieces are constants of this module
+
+_PRODUCT_OF_LINKS = f"""
+    WITH link AS (
+        SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::daterange[], $6::int[])
+            AS new (organisation_id, ancestor_id, during, sign)
+    ), own AS (
+        SELECT organisation_id, cell, day, change FROM dashboard_own
+        WHERE slot = $2 AND organisation_id IN (SELECT DISTINCT unnest($3::uuid[]))
+    )
+    {_PRODUCT}
+"""  # noqa: S608 - both pieces are constants of this module
+
+_ADD_FLOWS = """
+    INSERT INTO dashboard_totals AS known (slot, organisation_id, cell, day, count)
+    SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
+    ORDER BY organisation_id, cell, day
+    ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET count = known.count + excluded.count
+"""
+
+# A stock row exists for each day on which the stock changed; a new day starts with what the day before ended with.
+_OPEN_DAYS = """
+    INSERT INTO dashboard_totals (slot, organisation_id, cell, day, count)
+    SELECT $1, organisation_id, cell, day, coalesce((
+        SELECT t.count FROM dashboard_totals t
+        WHERE t.slot = $1 AND t.organisation_id = new.organisation_id AND t.cell = new.cell AND t.day < new.day
+        ORDER BY t.day DESC LIMIT 1), 0)
+    FROM unnest($2::uuid[], $3::text[], $4::date[]) AS new (organisation_id, cell, day)
+    ORDER BY organisation_id, cell, day
+    ON CONFLICT (slot, organisation_id, cell, day) DO NOTHING
+"""
+
+_ADD_STOCKS = """
+    UPDATE dashboard_totals t SET count = t.count + later.change
+    FROM (
+        SELECT t.organisation_id, t.cell, t.day, sum(new.change) AS change
+        FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
+        JOIN dashboard_totals t
+          ON t.slot = $1 AND t.organisation_id = new.organisation_id AND t.cell = new.cell AND t.day >= new.day
+        GROUP BY t.organisation_id, t.cell, t.day
+    ) later
+    WHERE t.slot = $1 AND t.organisation_id = later.organisation_id AND t.cell = later.cell AND t.day = later.day
+"""
+
+# From when to when each parent holds: a later claim cancels the earlier ones that start on or after its day; the first
+# parent counts from the beginning of time, so that nothing that happened "before" is lost.
+_REPLACE_TREE = """
+    WITH gone AS (DELETE FROM dashboard_tree WHERE slot = $1 AND organisation_id = ANY($2::uuid[])),
+    claim AS (
+        SELECT subject, sequence, (data->'state'->>'parent_since')::date AS since,
+            (data->'state'->>'parent_id')::uuid AS parent_id
+        FROM facts WHERE subject = ANY($2::uuid[]) AND data IS NOT NULL
+    ), kept AS (
+        SELECT * FROM claim WHERE NOT EXISTS (
+            SELECT FROM claim newer
+            WHERE newer.subject = claim.subject AND newer.sequence > claim.sequence AND newer.since <= claim.since)
+    )
+    SELECT subject, daterange(
+        CASE WHEN lag(since) OVER claims IS NOT NULL THEN since END, lead(since) OVER claims) AS during, parent_id
+    FROM kept WINDOW claims AS (PARTITION BY subject ORDER BY since)
+"""
+
+_INSERT_TREE = """
+    INSERT INTO dashboard_tree (slot, organisation_id, during, parent_id)
+    SELECT $1, * FROM unnest($2::uuid[], $3::daterange[], $4::uuid[]) AS new (organisation_id, during, parent_id)
+"""
+
+# The links of everything at or below the changed units that are no longer right (sign -1) or are new (sign 1).
+_CHANGED_LINKS = """
+    WITH RECURSIVE affected AS (
+        SELECT organisation_id FROM dashboard_ancestry WHERE slot = $1 AND ancestor_id = ANY($2::uuid[])
+        UNION SELECT unnest($2::uuid[])
+    ), up AS (
+        SELECT organisation_id, organisation_id AS ancestor_id, daterange(NULL, NULL) AS during, 1 AS depth FROM affected
+        UNION ALL
+        SELECT up.organisation_id, tree.parent_id, up.during * tree.during, up.depth + 1
+        FROM up JOIN dashboard_tree tree
+          ON tree.slot = $1 AND tree.organisation_id = up.ancestor_id AND tree.parent_id IS NOT NULL AND tree.during && up.during
+        WHERE up.depth < 64
+    ), old AS (
+        SELECT organisation_id, ancestor_id, during FROM dashboard_ancestry
+        WHERE slot = $1 AND organisation_id IN (SELECT organisation_id FROM affected)
+    ), new AS (SELECT DISTINCT organisation_id, ancestor_id, during FROM up)
+    SELECT *, -1 AS sign FROM (SELECT * FROM old EXCEPT SELECT * FROM new) wrong
+    UNION ALL
+    SELECT *, 1 AS sign FROM (SELECT * FROM new EXCEPT SELECT * FROM old) missing
+"""
+
+_DROP_LINKS = """
+    DELETE FROM dashboard_ancestry known USING unnest($2::uuid[], $3::uuid[], $4::daterange[])
+        AS wrong (organisation_id, ancestor_id, during)
+    WHERE known.slot = $1 AND known.organisation_id = wrong.organisation_id
+      AND known.ancestor_id = wrong.ancestor_id AND known.during = wrong.during
+"""
+
+_ADD_LINKS = """
+    INSERT INTO dashboard_ancestry (slot, organisation_id, ancestor_id, during)
+    SELECT $1, * FROM unnest($2::uuid[], $3::uuid[], $4::daterange[]) AS missing (organisation_id, ancestor_id, during)
+"""
+
+_STOCKS_ON = text("""
+    SELECT wanted.cell, found.count
+    FROM unnest(CAST(:cells AS text[])) AS wanted (cell)
+    CROSS JOIN LATERAL (
+        SELECT count FROM dashboard_totals
+        WHERE slot = :slot AND organisation_id = :organisation_id AND cell = wanted.cell AND day <= :on
+        ORDER BY day DESC LIMIT 1
+    ) found
+    WHERE found.count <> 0
+""")
+
+_FLOWS_BETWEEN = text("""
+    SELECT day, cell, count FROM dashboard_totals
+    WHERE slot = :slot AND organisation_id = :organisation_id AND cell = ANY(CAST(:cells AS text[]))
+      AND day BETWEEN :since AND :until AND count <> 0
+    ORDER BY day, cell
+""")
+
+
+class Flow(NamedTuple):
+    """How many joined or left on a day."""
+
+    day: date
+    cell: str
+    count: int
+
+
+async def locked_live_slot(session: WriteSession) -> int:
+    """The live slot; holds the lock of the view until the transaction ends, so that batches follow each other."""
+    slot: int = (await session.execute(text("SELECT live FROM dashboard_state FOR UPDATE"))).scalar_one()
+    return slot
+
+
+async def live_slot(session: ReadSession) -> int:
+    """The slot to read from."""
+    slot: int = (await session.execute(text("SELECT live FROM dashboard_state"))).scalar_one()
+    return slot
+
+
+async def counted(session: WriteSession, slot: int, member_ids: list[UUID]) -> dict[UUID, Counted]:
+    """How these members are counted so far."""
+    connection = await driver(session)
+    return {row["member_id"]: Counted(*row) for row in await connection.fetch(_COUNTED, slot, member_ids)}
+
+
+async def count_members(session: WriteSession, slot: int, members: Sequence[Counted]) -> None:
+    """Store how these members are counted now."""
+    connection = await driver(session)
+    await connection.execute(
+        _COUNT_MEMBERS,
+        slot,
+        [member.member_id for member in members],
+        [member.sequence for member in members],
+        [member.day for member in members],
+        [member.organisation_id for member in members],
+        [member.status for member in members],
+        [member.gender for member in members],
+        [member.birth_year for member in members],
+        [member.employment_form for member in members],
+    )
+
+
+async def add_own(session: WriteSession, slot: int, changes: Sequence[Difference]) -> None:
+    """Add folded differences (each unit, cell and day once) to the units' own counts and to the totals above them."""
+    if not changes:
+        return
+    connection = await driver(session)
+    columns = _columns(changes)
+    await connection.execute(_ADD_OWN, slot, *columns)
+    await _add_totals(connection, slot, await connection.fetch(_PRODUCT_OF_OWN, list(FLOWS), slot, *columns))
+
+
+async def replace_parents(session: WriteSession, slot: int, organisation_ids: list[UUID]) -> None:
+    """Derive from the facts who stood above these units from when to when, and shift the totals accordingly."""
+    connection = await driver(session)
+    tree = await connection.fetch(_REPLACE_TREE, slot, organisation_ids)
+    await connection.execute(_INSERT_TREE, slot, *_columns(tree))
+    links = await connection.fetch(_CHANGED_LINKS, slot, organisation_ids)
+    if not links:
+        return
+    wrong, missing = ([link[:3] for link in links if link["sign"] == sign] for sign in (-1, 1))
+    if wrong:
+        await connection.execute(_DROP_LINKS, slot, *_columns(wrong))
+    if missing:
+        await connection.execute(_ADD_LINKS, slot, *_columns(missing))
+    await _add_totals(
+        connection, slot, await connection.fetch(_PRODUCT_OF_LINKS, list(FLOWS), slot, *_columns(links))
+    )
+
+
+async def _add_totals(connection: Any, slot: int, changes: Sequence[Any]) -> None:
+    flows = [change for change in changes if change["cell"] in FLOWS]
+    stocks = [change for change in changes if change["cell"] not in FLOWS]
+    if flows:
+        await connection.execute(_ADD_FLOWS, slot, *_columns(flows))
+    if stocks:
+        columns = _columns(stocks)
+        await connection.execute(_OPEN_DAYS, slot, *columns[:3])
+        await connection.execute(_ADD_STOCKS, slot, *columns)
+
+
+def _columns(rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
+    """Rows as columns, for unnest."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+async def stocks_on(session: ReadSession, slot: int, organisation_id: UUID, on: date) -> dict[str, int]:
+    """The stock cells of a unit's whole subtree at the end of a day; empty cells are left out."""
+    rows = await session.execute(
+        _STOCKS_ON, {"slot": slot, "organisation_id": organisation_id, "on": on, "cells": stock_cells(on)}
+    )
+    return {row.cell: row.count for row in rows}
+
+
+async def flows_between(
+    session: ReadSession, slot: int, organisation_id: UUID, since: date, until: date
+) -> list[Flow]:
+    """Joined and left per day, days without either left out."""
+    rows = await session.execute(
+        _FLOWS_BETWEEN,
+        {
+            "slot": slot,
+            "organisation_id": organisation_id,
+            "since": since,
+            "until": until,
+            "cells": list(FLOWS),
+        },
+    )
+    return [Flow(*row) for row in rows]
+
+
+async def empty_slot(session: WriteSession, slot: int) -> None:
+    """Empty all partitions of a slot that is not live."""
+    if slot not in (0, 1) or slot == await live_slot(session):
+        raise ValueError(f"slot {slot} cannot be emptied")
+    tables = ", ".join(f"{table}_{slot}" for table in SLOTTED)
+    await session.execute(text(f"TRUNCATE {tables}"))
+
+
+async def building(session: WriteSession) -> tuple[int, int] | None:
+    """The slot under construction and the last fact counted there; None when no rebuild is under way."""
+    row = (await session.execute(text("SELECT building, built_up_to FROM dashboard_state"))).one()
+    return None if row.building is None else (row.building, row.built_up_to)
+
+
+async def note_building(session: WriteSession, slot: int, *, built_up_to: int) -> None:
+    """Remember how far a rebuild has come."""
+    await session.execute(
+        text("UPDATE dashboard_state SET building = :slot, built_up_to = :fact"),
+        {"slot": slot, "fact": built_up_to},
+    )
+
+
+async def make_live(session: WriteSession, slot: int) -> None:
+    """Readers see the rebuilt slot from this commit on."""
+    await session.execute(
+        text(
+            "UPDATE dashboard_state SET live = :slot, building = NULL, built_up_to = 0, switched_at = now()"
+        ),
+        {"slot": slot},
+    )
+
+
+async def fingerprint(session: ReadSession, slot: int) -> str:
+    """A hash of all totals of a slot, zero rows left out: equal for a live and a rebuilt view (I7)."""
+    row = await session.execute(
+        text("""
+            SELECT coalesce(sum(hashtextextended(concat_ws('|', organisation_id, cell, day, count), 0)), 0)::text
+                || '/' || count(*)
+            FROM (
+                SELECT organisation_id, cell, day, count,
+                    lag(count) OVER (PARTITION BY organisation_id, cell ORDER BY day) AS before
+                FROM dashboard_totals WHERE slot = :slot
+            ) totals
+            WHERE cell = ANY(CAST(:flows AS text[])) AND count <> 0
+               OR cell <> ALL(CAST(:flows AS text[])) AND count <> coalesce(before, 0)
+        """),
+        {"slot": slot, "flows": list(FLOWS)},
+    )
+    found: str = row.scalar_one()
+    return found
+
+
+async def path_of_organisation(session: ReadSession, organisation_id: UUID) -> str | None:
+    """Where a unit stands today; None when unknown."""
+    found = await session.execute(
+        text("SELECT path FROM directory_organisations WHERE id = :id"), {"id": organisation_id}
+    )
+    path: str | None = found.scalar_one_or_none()
+    return path

@@ -1,0 +1,66 @@
+"""A member's timeline, straight from the facts."""
+
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from gateway_service.facts import repository
+from gateway_service.facts.repository import Fact
+from gateway_service.facts.schemas import Timeline, TimelineEntry
+from shared.contracts.membership import MEMBERS
+from shared.kernel.errors import NotFound
+from shared.kernel.texts import Language, text
+from shared.messaging.freshness import as_of
+from shared.security.policy import Action
+from shared.web.caller import CurrentCaller
+from shared.web.keys import Keys
+from shared.web.language import CurrentLanguage
+from shared.web.paging import PageQuery, page_of
+from shared.web.session import Read
+
+router = APIRouter(prefix="/api/v1/members", tags=["views"])
+
+
+@router.get("/{member_id}/timeline")
+async def timeline(
+    member_id: UUID,
+    caller: CurrentCaller,
+    session: Read,
+    page: PageQuery,
+    keys: Keys,
+    language: CurrentLanguage,
+) -> Timeline:
+    """What happened to a member, newest first. Who may read it follows from where the member is now."""
+    path = await repository.path_of_member(session, member_id)
+    if path is None:
+        raise NotFound("not-found")
+    caller.require(Action.TIMELINE_READ, path)
+    purpose = f"timeline|{member_id}"
+    after = page.after(keys, purpose)
+    before = (datetime.fromisoformat(after[0]), int(after[1])) if after else None
+    rows = await repository.timeline_page(session, member_id, before, page.limit + 1)
+    shown, next_cursor = page_of(
+        rows, page.limit, keys, purpose, lambda fact: (fact.time.isoformat(), fact.id)
+    )
+    return Timeline(
+        items=[_entry(fact, language) for fact in shown],
+        next_cursor=next_cursor,
+        as_of=await as_of(session, MEMBERS),
+    )
+
+
+def _entry(fact: Fact, language: Language) -> TimelineEntry:
+    data = fact.data or {}
+    state = data.get("state", {})
+    # "unionhall.membership.member.admitted.v1" has the text "timeline-member-admitted".
+    _, _, aggregate, happened, _ = fact.type.split(".")
+    return TimelineEntry(
+        event_id=fact.event_id,
+        type=fact.type,
+        title=text(f"timeline-{aggregate}-{happened}", language),
+        at=fact.time,
+        on=data.get("on"),
+        organisation_id=state.get("organisation_id"),
+        details=data,
+    )

@@ -1,0 +1,149 @@
+"""Queries of the facts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+
+from shared.contracts.envelope import Received
+from shared.contracts.membership import MEMBERS
+from shared.database.session import ReadSession, WriteSession, driver
+
+# The relay may send an event twice: the second time it is no new fact. `position` brings the answer back to its event.
+_APPEND = """
+    INSERT INTO facts (event_id, topic, type, source, subject, sequence, time, member_id, data)
+    SELECT event_id, topic, type, source, subject, sequence, time, member_id, data::jsonb
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::bigint[], $7::timestamptz[], $8::uuid[], $9::text[])
+        WITH ORDINALITY AS new (event_id, topic, type, source, subject, sequence, time, member_id, data, position)
+    ORDER BY position
+    ON CONFLICT (subject, sequence) DO NOTHING
+    RETURNING subject, sequence
+"""
+
+_PLACES = """
+    INSERT INTO member_places AS known (member_id, organisation_id, sequence)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS new (member_id, organisation_id, sequence)
+    ORDER BY member_id
+    ON CONFLICT (member_id) DO UPDATE SET organisation_id = excluded.organisation_id, sequence = excluded.sequence
+    WHERE known.sequence < excluded.sequence
+"""
+
+_PAGE = text("""
+    SELECT id, event_id, type, sequence, time, data FROM facts
+    WHERE member_id = :member_id
+      AND (CAST(:before_time AS timestamptz) IS NULL
+           OR (time, id) < (CAST(:before_time AS timestamptz), CAST(:before_id AS bigint)))
+    ORDER BY time DESC, id DESC LIMIT :limit
+""")
+
+_AFTER = """
+    SELECT id, event_id, topic, type, source, subject, sequence, time, data::text AS data FROM facts
+    WHERE id > $1 ORDER BY id LIMIT $2
+"""
+
+
+class Fact(NamedTuple):
+    """One line of a timeline."""
+
+    id: int
+    event_id: UUID
+    type: str
+    sequence: int
+    time: datetime
+    data: dict[str, Any] | None
+
+
+async def append(session: WriteSession, events: Sequence[Received]) -> list[Received]:
+    """Record what is new among `events`; returns it in the order given."""
+    connection = await driver(session)
+    rows = [
+        (
+            event.id,
+            event.topic,
+            event.type,
+            event.source,
+            event.subject,
+            event.sequence,
+            event.time,
+            event.subject if event.topic == MEMBERS.name else None,
+            None if event.data is None else orjson.dumps(event.data).decode(),
+        )
+        for event in events
+    ]
+    recorded = await connection.fetch(_APPEND, *map(list, zip(*rows, strict=True)))
+    unseen = {(row["subject"], row["sequence"]) for row in recorded}
+    new = []
+    for event in events:
+        if (event.subject, event.sequence) in unseen:
+            unseen.discard((event.subject, event.sequence))
+            new.append(event)
+    return new
+
+
+async def place_members(session: WriteSession, newest: Sequence[Received]) -> None:
+    """Keep where each member is now. `newest` holds at most one event a member; an erased one stays where it was."""
+    states = [(event, event.data["state"]) for event in newest if event.topic == MEMBERS.name and event.data]
+    if states:
+        connection = await driver(session)
+        await connection.execute(
+            _PLACES,
+            [event.subject for event, _ in states],
+            [UUID(state["organisation_id"]) for _, state in states],
+            [event.sequence for event, _ in states],
+        )
+
+
+async def timeline_page(
+    session: ReadSession, member_id: UUID, before: tuple[datetime, int] | None, limit: int
+) -> list[Fact]:
+    """A member's facts, newest first, from before (time, id)."""
+    rows = await session.execute(
+        _PAGE,
+        {
+            "member_id": member_id,
+            "before_time": before[0] if before else None,
+            "before_id": before[1] if before else None,
+            "limit": limit,
+        },
+    )
+    return [Fact(*row) for row in rows]
+
+
+async def path_of_member(session: ReadSession, member_id: UUID) -> str | None:
+    """The path of the unit the member belongs to now; None when unknown or out of scope."""
+    found = await session.execute(
+        text("""
+            SELECT o.path FROM member_places p JOIN directory_organisations o ON o.id = p.organisation_id
+            WHERE p.member_id = :member_id
+        """),
+        {"member_id": member_id},
+    )
+    path: str | None = found.scalar_one_or_none()
+    return path
+
+
+async def facts_after(session: WriteSession, fact_id: int, limit: int) -> list[tuple[int, Received]]:
+    """Facts in the order of their commits, as events, for a rebuild."""
+    connection = await driver(session)
+    return [
+        (
+            row["id"],
+            Received(
+                topic=row["topic"],
+                partition=0,
+                offset=row["id"],
+                id=row["event_id"],
+                type=row["type"],
+                source=row["source"],
+                subject=row["subject"],
+                sequence=row["sequence"],
+                time=row["time"],
+                data=None if row["data"] is None else orjson.loads(row["data"]),
+            ),
+        )
+        for row in await connection.fetch(_AFTER, fact_id, limit)
+    ]

@@ -1,0 +1,1 @@
+"""Tells browsers that a view has changed, by server-sent events: where, never what."""

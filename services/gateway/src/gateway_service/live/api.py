@@ -1,0 +1,46 @@
+"""`GET /api/v1/organisations/{id}/live`: server-sent events that say "read the dashboard again"."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from gateway_service.dashboard.repository import path_of_organisation
+from gateway_service.live.hub import LiveHub
+from shared.database.engine import Database
+from shared.kernel.errors import NotFound
+from shared.security.policy import Action
+from shared.web.caller import CurrentCaller
+
+router = APIRouter(prefix="/api/v1/organisations", tags=["views"])
+
+_HEARTBEAT_SECONDS = 15
+
+
+@router.get("/{organisation_id}/live", response_class=EventSourceResponse)
+async def follow(
+    organisation_id: UUID,
+    request: Request,
+    caller: CurrentCaller,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> EventSourceResponse:
+    """Events `changed` and `reload`, each with the unit's id alone; a reconnecting client is told to reload at once."""
+    database: Database = request.app.state.database
+    async with database.read(caller.scope()) as session:
+        path = await path_of_organisation(session, organisation_id)
+    if path is None:
+        raise NotFound("not-found")
+    caller.require(Action.DASHBOARD_READ, path)
+    hub: LiveHub = request.app.state.live
+
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        number = int(last_event_id) + 1 if last_event_id and last_event_id.isdecimal() else 0
+        if last_event_id is not None:
+            yield ServerSentEvent(event="reload", data=str(organisation_id), id=str(number))
+        async for news in hub.changes(path):
+            number += 1
+            yield ServerSentEvent(event=news, data=str(organisation_id), id=str(number))
+
+    return EventSourceResponse(stream(), ping=_HEARTBEAT_SECONDS)

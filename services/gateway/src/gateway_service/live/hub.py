@@ -1,0 +1,80 @@
+"""One listener a process, any number of subscribers: who sees a place is told when its figures change."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+
+from gateway_service.live.repository import CHANNEL
+from shared.database.paths import ancestors
+
+#: A subscriber that reads slower than this many changes is told to read everything anew.
+_QUEUE: Final = 100
+_RECONNECT_SECONDS: Final = 2.0
+EVERYWHERE: Final = "*"
+
+
+class LiveHub:
+    """Hands changes announced in the database to the subscribers of this process."""
+
+    def __init__(self, database_url: str) -> None:
+        """`database_url` is the application role's; the hub holds one connection of its own."""
+        self._url = database_url
+        self._subscribers: dict[asyncio.Queue[str], str] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Stop listening and let all subscribers go."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def changes(self, path: str) -> AsyncIterator[str]:
+        """Yield "changed" whenever something at or below `path` changed, "reload" when changes may have been missed."""
+        queue: asyncio.Queue[str] = asyncio.Queue(_QUEUE)
+        self._subscribers[queue] = path
+        try:
+            while True:
+                yield await queue.get()
+                while not queue.empty():  # several changes at once are one piece of news
+                    queue.get_nowait()
+        finally:
+            del self._subscribers[queue]
+
+    def hear(self, payload: str) -> None:
+        """Pass an announcement on."""
+        places = payload.split(",")
+        concerned = {ancestor for place in places if place != EVERYWHERE for ancestor in ancestors(place)}
+        for queue, path in self._subscribers.items():
+            if EVERYWHERE in places or path in concerned or any(place.startswith(path) for place in places):
+                self._tell(queue, "changed")
+
+    @staticmethod
+    def _tell(queue: asyncio.Queue[str], news: str) -> None:
+        if not queue.full():
+            queue.put_nowait(news)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                connection = await asyncpg.connect(self._url)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(_RECONNECT_SECONDS)
+                continue
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _, lost=lost: lost.set())
+            await connection.add_listener(CHANNEL, lambda *announcement: self.hear(str(announcement[3])))
+            for queue in self._subscribers:
+                self._tell(queue, "reload")
+            try:
+                await lost.wait()
+            finally:
+                with suppress(OSError, asyncpg.PostgresError):
+                    await connection.close(timeout=1)
