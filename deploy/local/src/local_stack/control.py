@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -76,28 +75,30 @@ def _alone(layout: Layout) -> FileLock:
     return FileLock(layout.root / "control.lock", timeout=UP_TIMEOUT)
 
 
-def _launch(layout: Layout, services: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _launch(layout: Layout, services: Sequence[str]) -> ProcessMark | None:
+    """Start the supervisor, as nobody's child in practice: it outlives this process and the terminal."""
     layout.state.unlink(missing_ok=True)
-    with (layout.logs / "supervisor.log").open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "local_stack.supervisor", str(layout.root), *services],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {MARK_VARIABLE: str(layout.root)},
-            cwd=layout.root,
-            start_new_session=True,
-        )
+    log = str(layout.logs / "supervisor.log")
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "local_stack.supervisor", str(layout.root), *services],
+        os.environ | {MARK_VARIABLE: str(layout.root)},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    return ProcessMark.of(pid)
 
 
-def _follow(
-    layout: Layout, supervisor: "subprocess.Popen[bytes]", on_step: Callable[[Step], None]
-) -> StackStatus:
+def _follow(layout: Layout, supervisor: ProcessMark | None, on_step: Callable[[Step], None]) -> StackStatus:
     """Pass on the steps until it runs or has failed."""
     told = 0
     deadline = time.monotonic() + UP_TIMEOUT
     while True:
-        ended = supervisor.poll() is not None
+        ended = supervisor is None or supervisor.process() is None
         found = read_state(layout)
         for step in found.steps[told:]:
             on_step(step)

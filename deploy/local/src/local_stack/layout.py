@@ -23,13 +23,17 @@ class Layout:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        # Processes are recognised by this path in their environment: one folder, one spelling.
+        object.__setattr__(self, "root", self.root.resolve())
+
     @classmethod
     def default(cls) -> "Layout":
         """`UNIONHALL_HOME`, else `.unionhall` beside the `.venv` that runs this, else in the current folder."""
         named = os.environ.get(HOME_VARIABLE)
         project = Path(sys.prefix).parent
         if named:
-            return cls(Path(named).resolve())
+            return cls(Path(named))
         return cls((project if (project / "pyproject.toml").exists() else Path.cwd()) / ".unionhall")
 
     @property

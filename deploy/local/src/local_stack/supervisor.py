@@ -303,9 +303,10 @@ def _issuer_name(layout: Layout, gateway_port: int) -> str:
 def main() -> int:
     """The program. A second supervisor of the same folder ends at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    layout = Layout(Path(sys.argv[1]).resolve())
+    layout = Layout(Path(sys.argv[1]))
     services = tuple(sys.argv[2:])
-    layout.make()
+    # The folder from which `up` was called may be deleted one day.
+    os.chdir(layout.root)
     try:
         with FileLock(layout.root / "supervisor.lock", timeout=0):
             return Supervisor(layout, services).run()
