@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from shared.database.metadata import service_metadata
 from shared.database.shared_tables import GRANTS, INBOX_YEARS, OUTBOX_SLOTS, shared_tables
+from shared.security.audit import audit_policies
 
 URL_VARIABLE = "UNIONHALL_OWNER_DATABASE_URL"
 VERSION_TABLE = "schema_version"
@@ -116,7 +117,7 @@ def create_shared_tables(op: Operations, service: str) -> None:
     # A service's own metadata may hold more by now: this makes the shared ones only.
     names = [table.name for table in shared_tables(MetaData())]
     metadata.create_all(bind, tables=[metadata.tables[name] for name in names])
-    for statement in [*partitions_ddl(service), *privileges_ddl(service)]:
+    for statement in [*partitions_ddl(service), *privileges_ddl(service), *audit_policies(service)]:
         op.execute(statement)
     # Nothing is visible in this snapshot: the relay's first pass sends whatever it finds.
     op.execute("INSERT INTO relay_progress (previous) VALUES ('1:1:')")

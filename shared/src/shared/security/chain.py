@@ -31,13 +31,12 @@ _COLUMNS: Final = (
     " e.action, e.subject_kind, e.subject_id, e.path, e.details"
 )
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-_HEAD = text(
-    "SELECT position, hash, linked_below::text AS linked_below, linked_at FROM audit_chain ORDER BY position DESC LIMIT 1"
-)
-# After a logical restore transaction ids begin anew, below those in the table: then the bound is today's.
-_FLOOR = text("""
-    SELECT least(CAST(:linked_below AS xid8), pg_snapshot_xmin(pg_current_snapshot()))::text AS floor,
-           pg_snapshot_xmin(pg_current_snapshot())::text AS xmin
+_HEAD = text("SELECT position, hash, linked_below, linked_at FROM audit_chain ORDER BY position DESC LIMIT 1")
+# After a logical restore transaction ids begin anew: a bound that lies ahead of them bounds nothing.
+_BOUNDS = text("""
+    SELECT pg_snapshot_xmin(now) AS xmin,
+           CASE WHEN CAST(:linked_below AS xid8) <= pg_snapshot_xmax(now) THEN CAST(:linked_below AS xid8) ELSE '0' END AS floor
+    FROM pg_current_snapshot() AS now
 """)
 _UNLINKED = text(f"""
     SELECT {_COLUMNS} FROM audit_entries e
@@ -125,7 +124,7 @@ async def link_batch(session: AsyncSession, ring: KeyRing, limit: int = BATCH) -
     if not await session.scalar(_TRY_LOCK, {"lock": _LOCK}):
         return 0
     head = (await session.execute(_HEAD)).one_or_none()
-    bounds = (await session.execute(_FLOOR, {"linked_below": head.linked_below if head else "0"})).one()
+    bounds = (await session.execute(_BOUNDS, {"linked_below": head.linked_below if head else 0})).one()
     entries = (await session.execute(_UNLINKED, {"floor": bounds.floor, "limit": limit})).all()
     if not entries:
         return 0
