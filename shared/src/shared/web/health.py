@@ -84,7 +84,7 @@ def database_migrated(database: Database, head: str) -> ReadyCheck:
     async def check() -> Reason | None:
         try:
             async with database.driver() as connection:
-                found = await connection.fetchval("SELECT version_num FROM alembic_version")
+                found = await connection.fetchval("SELECT version_num FROM schema_version")
         except UNREACHABLE:
             return Reason("database-not-migrated", {"expected": head})
         return None if found == head else Reason("database-not-migrated", {"expected": head})
