@@ -1,0 +1,1 @@
+"""Dated roles of users at organisations: the one source of rights."""

@@ -1,0 +1,22 @@
+"""Wraps the data of an event of this service: one version of one aggregate."""
+
+from datetime import datetime
+from uuid import UUID
+
+from shared.contracts.envelope import Event, EventData
+from shared.contracts.membership import SOURCE
+from shared.kernel.ids import new_id
+
+
+def publication(data: EventData, subject: UUID, version: int, at: datetime) -> Event:
+    """The event that says `data` of `subject`, whose version it made."""
+    return Event(
+        id=new_id(),
+        subject=subject,
+        sequence=version,
+        time=at,
+        source=SOURCE,
+        type=data.type,
+        topic=data.topic,
+        data=data,
+    )
