@@ -86,7 +86,7 @@ class History:
     def interleaved(self, seed: int) -> list[Received]:
         """All events, the order within each aggregate kept."""
         dice = random.Random(seed)
-        heads = {subject: 0 for subject in self.streams}
+        heads = dict.fromkeys(self.streams, 0)
         order = []
         while heads:
             subject = dice.choice(sorted(heads))

@@ -3,11 +3,11 @@ from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
+
 from gateway_service.dashboard import repository, use_cases
 from gateway_service.dashboard.domain import FLOWS
 from gateway_service.facts import repository as facts
-from sqlalchemy import text
-
 from shared.contracts.envelope import Received
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls

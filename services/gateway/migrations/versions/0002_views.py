@@ -68,8 +68,8 @@ _DASHBOARD = """
     );
     INSERT INTO dashboard_state DEFAULT VALUES;
     CREATE TABLE dashboard_members (
-        slot smallint NOT NULL, member_id uuid NOT NULL, sequence bigint NOT NULL, day date NOT NULL, organisation_id uuid NOT NULL,
-        status text, gender text NOT NULL, birth_year int, employment_form text NOT NULL,
+        slot smallint NOT NULL, member_id uuid NOT NULL, sequence bigint NOT NULL, day date NOT NULL,
+        organisation_id uuid NOT NULL, status text, gender text NOT NULL, birth_year int, employment_form text NOT NULL,
         CONSTRAINT pk_dashboard_members PRIMARY KEY (slot, member_id)
     ) PARTITION BY LIST (slot);
     CREATE TABLE dashboard_tree (

@@ -55,12 +55,17 @@ class Callers:
         self._rate_limit = rate_limit
         self._kept: dict[Identity, tuple[PostsRead, datetime]] = {}
 
-    async def of(self, token: str | None) -> Caller:
-        """The caller. Raises Unauthenticated, TooMany, Unavailable."""
+    async def identify(self, token: str | None) -> Identity:
+        """Who holds the token, whatever the posts. Raises Unauthenticated, TooMany, Unavailable."""
         if token is None:
             raise Unauthenticated("token-missing")
         identity = await self._verifier.verify(token)
         self._rate_limit.take(identity.issuer, identity.subject)
+        return identity
+
+    async def of(self, token: str | None) -> Caller:
+        """The caller. Raises Unauthenticated, TooMany, Unavailable."""
+        identity = await self.identify(token)
         now = self._clock.now()
         kept = self._kept.get(identity)
         if kept is None or kept[1] <= now:
@@ -89,6 +94,12 @@ class Callers:
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="Access token of the identity provider"
 )
+
+
+async def bearer_token(request: Request) -> str | None:
+    """The token in the Authorization header, None without one."""
+    credentials = await _bearer(request)
+    return credentials.credentials if credentials else None
 
 
 async def current_caller(

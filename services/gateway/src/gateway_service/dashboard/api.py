@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from gateway_service.dashboard import repository, use_cases
 from gateway_service.dashboard.schemas import Dashboard
@@ -14,10 +14,10 @@ from shared.kernel.errors import NotFound
 from shared.messaging.freshness import as_of
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.clock import CurrentClock
-from shared.web.session import Read
+from shared.web.routing import api_router
+from shared.web.session import CurrentClock, Read
 
-router = APIRouter(prefix="/api/v1/organisations", tags=["views"])
+router = api_router("/api/v1/organisations", "views")
 
 
 @router.get("/{organisation_id}/dashboard")

@@ -35,8 +35,8 @@ _ADD_OWN = """
     ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET change = known.change + excluded.change
 """
 
-# own × link → differences of the ancestors' totals. Of a stock, a link brings all that was there when it began, each later change,
-# and takes all away when it ends; of a flow, what happened while it held.
+# own × link → differences of the ancestors' totals. Of a stock, a link brings all that was there when it began and each later
+# change, and takes all away when it ends; of a flow, what happened while it held.
 _PRODUCT = """
     , product AS (
         SELECT link.ancestor_id, own.cell, greatest(own.day, lower(link.during)) AS day, own.change * link.sign AS change

@@ -3,23 +3,21 @@
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter
-
 from gateway_service.facts import repository
 from gateway_service.facts.repository import Fact
 from gateway_service.facts.schemas import Timeline, TimelineEntry
 from shared.contracts.membership import MEMBERS
 from shared.kernel.errors import NotFound
-from shared.kernel.texts import Language, text
+from shared.kernel.texts import Language, has_text, text
 from shared.messaging.freshness import as_of
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.keys import Keys
 from shared.web.language import CurrentLanguage
 from shared.web.paging import PageQuery, page_of
-from shared.web.session import Read
+from shared.web.routing import api_router
+from shared.web.session import Keys, Read
 
-router = APIRouter(prefix="/api/v1/members", tags=["views"])
+router = api_router("/api/v1/members", "views")
 
 
 @router.get("/{member_id}/timeline")
@@ -54,11 +52,11 @@ def _entry(fact: Fact, language: Language) -> TimelineEntry:
     data = fact.data or {}
     state = data.get("state", {})
     # "unionhall.membership.member.admitted.v1" has the text "timeline-member-admitted".
-    _, _, aggregate, happened, _ = fact.type.split(".")
+    code = "timeline-" + "-".join(fact.type.split(".")[2:-1])
     return TimelineEntry(
         event_id=fact.event_id,
         type=fact.type,
-        title=text(f"timeline-{aggregate}-{happened}", language),
+        title=text(code if has_text(code) else "timeline-other", language),
         at=fact.time,
         on=data.get("on"),
         organisation_id=state.get("organisation_id"),

@@ -4,17 +4,19 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Request
+from fastapi import Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from gateway_service.dashboard.repository import path_of_organisation
 from gateway_service.live.hub import LiveHub
-from shared.database.engine import Database
+from shared.database.scope import Scope
 from shared.kernel.errors import NotFound
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
+from shared.web.routing import api_router
+from shared.web.session import database_of
 
-router = APIRouter(prefix="/api/v1/organisations", tags=["views"])
+router = api_router("/api/v1/organisations", "views")
 
 _HEARTBEAT_SECONDS = 15
 
@@ -27,8 +29,7 @@ async def follow(
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> EventSourceResponse:
     """Events `changed` and `reload`, each with the unit's id alone; a reconnecting client is told to reload at once."""
-    database: Database = request.app.state.database
-    async with database.read(caller.scope()) as session:
+    async with database_of(request).read(Scope(caller.visible_paths())) as session:
         path = await path_of_organisation(session, organisation_id)
     if path is None:
         raise NotFound("not-found")

@@ -1,0 +1,91 @@
+"""Composition root of the gateway's HTTP process: `python -m gateway_service.app`."""
+
+import asyncio
+from contextlib import suppress
+from datetime import date
+from typing import Any
+
+from fastapi import FastAPI
+
+from gateway_service.dashboard import api as dashboard
+from gateway_service.facts import api as facts
+from gateway_service.identity import api as identity
+from gateway_service.live import api as live
+from gateway_service.live.hub import LiveHub
+from gateway_service.proxy import api as proxy
+from gateway_service.proxy.documents import OwnersDocuments, merge
+from gateway_service.proxy.forwarding import http_client
+from gateway_service.settings import Settings
+from gateway_service.worker import DIRECTORY_CONSUMER
+from shared.contracts import membership
+from shared.database.engine import Database
+from shared.database.session import ReadSession
+from shared.directory.posts import read_posts
+from shared.kernel import texts
+from shared.messaging.freshness import as_of
+from shared.security.keys import KeyRing
+from shared.settings import HTTP_NEEDS, load
+from shared.web.app import WebSetup, create_app, serve
+from shared.web.caller import PostsRead
+from shared.web.health import database_reachable
+
+SERVICE = "gateway"
+
+
+async def posts_reader(session: ReadSession, issuer: str, subject: str, today: date) -> PostsRead:
+    """A user's posts from the directory replica, as of what it has read."""
+    posts = await read_posts(session, issuer, subject, today)
+    return PostsRead(posts, await as_of(session, DIRECTORY_CONSUMER, membership.POSTS))
+
+
+def build(settings: Settings) -> FastAPI:
+    """The application with all its parts."""
+    texts.register("gateway_service")
+    database = Database(settings.database_url, pool_size=settings.database_pool, application_name=SERVICE)
+    setup = WebSetup(
+        service=SERVICE,
+        settings=settings,
+        database=database,
+        # The order matters: what is not the gateway's own is passed on.
+        routers=[dashboard.router, facts.router, live.router, identity.router, proxy.router],
+        posts_reader=posts_reader,
+        keys=KeyRing.load(settings.keys_file),
+        ready_checks=[database_reachable(database)],
+        on_start=[_start],
+        on_stop=[_stop],
+    )
+    app = create_app(setup)
+    app.state.settings = settings
+    app.state.owners = {"membership": settings.membership_url}
+    _merge_documents(app)
+    return app
+
+
+def _merge_documents(app: FastAPI) -> None:
+    own = app.openapi
+
+    def merged() -> dict[str, Any]:
+        return merge(own(), app.state.documents.documents)
+
+    app.openapi = merged  # type: ignore[method-assign]
+
+
+async def _start(app: FastAPI) -> None:
+    app.state.http_client = http_client()
+    app.state.documents = OwnersDocuments(app.state.http_client, app.state.owners)
+    app.state.documents_task = asyncio.create_task(app.state.documents.keep_fresh())
+    app.state.live = LiveHub(app.state.settings.database_url)
+    await app.state.live.start()
+
+
+async def _stop(app: FastAPI) -> None:
+    app.state.documents_task.cancel()
+    with suppress(asyncio.CancelledError):
+        await app.state.documents_task
+    await app.state.live.stop()
+    await app.state.http_client.aclose()
+
+
+if __name__ == "__main__":
+    process_settings = load(Settings, *HTTP_NEEDS, "membership_url", "identity_url")
+    serve(build(process_settings), process_settings, SERVICE)

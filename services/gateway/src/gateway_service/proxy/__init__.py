@@ -1,0 +1,1 @@
+"""Passes requests on to the service that owns what they name."""

@@ -1,0 +1,98 @@
+"""Which request goes to whom, and what of it is passed on. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+Headers = list[tuple[str, str]]
+
+#: First path segment after /api/v1 → owner. The gateway's own routes (views) are found before this table is asked.
+OWNERS: Final[dict[str, str]] = {
+    "organisations": "membership",
+    "enterprises": "membership",
+    "posts": "membership",
+    "members": "membership",
+    "transfers": "membership",
+    "rosters": "membership",
+    "me": "membership",
+}
+
+#: Paths that carry files; they have a longer deadline and are never held in memory.
+FILE_MARKS: Final = ("/rosters", "/import", ".xlsx", ".csv")
+
+#: Between two neighbours only (RFC 9110 §7.6.1).
+_HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+#: Who somebody is follows from the token; what a client claims about it in headers goes no further. The rest is set anew.
+_DROPPED: Final = frozenset({"host", "forwarded", "x-real-ip", "x-request-id", "traceparent", "tracestate"})
+_DROPPED_PREFIXES: Final = ("x-forwarded-", "x-unionhall-", "x-auth-", "x-user-")
+#: The gateway's own frame sets these on every reply.
+_FRAMED: Final = frozenset(
+    {
+        "x-request-id",
+        "x-content-type-options",
+        "x-frame-options",
+        "referrer-policy",
+        "cross-origin-opener-policy",
+        "cross-origin-resource-policy",
+        "date",
+        "server",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """How a request is passed on."""
+
+    owner: str
+    is_file: bool
+    may_repeat: bool
+
+
+def route(method: str, path: str, *, keyed: bool) -> Passed | None:
+    """Whose request this is; None when nobody's. `keyed`: it carries an Idempotency-Key.
+
+    Only a GET, or a request whose effect its key makes single, may be sent a second time.
+    """
+    parts = path.split("/")
+    if len(parts) < 4 or parts[1:3] != ["api", "v1"] or ".." in parts:
+        return None
+    owner = OWNERS.get(parts[3])
+    if owner is None:
+        return None
+    is_file = any(mark in path for mark in FILE_MARKS)
+    return Passed(owner, is_file, may_repeat=method in {"GET", "HEAD"} or keyed)
+
+
+def request_headers(headers: Iterable[tuple[str, str]], added: Headers) -> Headers:
+    """The headers that an owner sees. Names in lower case."""
+    listed = list(headers)
+    named = {
+        name.strip().lower()
+        for key, value in listed
+        if key.lower() == "connection"
+        for name in value.split(",")
+    }
+    kept = [
+        (name, value)
+        for name, value in listed
+        if name not in _HOP_BY_HOP | _DROPPED | named and not name.startswith(_DROPPED_PREFIXES)
+    ]
+    return [*kept, *added]
+
+
+def response_headers(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The headers of an owner's answer that the client sees."""
+    return [(name.lower(), value) for name, value in headers if name.lower() not in _HOP_BY_HOP | _FRAMED]
