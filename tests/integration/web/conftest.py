@@ -57,7 +57,9 @@ class Note(BaseModel):
 
 
 @router.post("", status_code=201)
-async def add(body: NewNote, session: Write, caller: CurrentCaller, _key: Idempotent, response: Response) -> Note:
+async def add(
+    body: NewNote, session: Write, caller: CurrentCaller, _key: Idempotent, response: Response
+) -> Note:
     caller.require(Action.MEMBER_APPLY, body.path)
     note = Note(id=new_id(), words=body.words)
     if body.words == "slow":
@@ -93,7 +95,9 @@ async def add_hot(body: NewNote, hot: Hot, caller: CurrentCaller) -> Response:
 
 @router.post("/returned", status_code=201)
 async def refuse_by_returning(session: Write) -> Response:
-    await session.execute(text("INSERT INTO notes (id, path, words) VALUES (gen_random_uuid(), '1/', 'returned')"))
+    await session.execute(
+        text("INSERT INTO notes (id, path, words) VALUES (gen_random_uuid(), '1/', 'returned')")
+    )
     return Response(status_code=409)
 
 
@@ -108,7 +112,8 @@ async def fail_at_commit(session: Write) -> dict[str, str]:
 async def upload(file: UploadFile, session: Write, _key: Idempotent) -> dict[str, int]:
     content = await file.read()
     await session.execute(
-        text("INSERT INTO notes (id, path, words) VALUES (gen_random_uuid(), '1/', :words)"), {"words": f"file {len(content)}"}
+        text("INSERT INTO notes (id, path, words) VALUES (gen_random_uuid(), '1/', :words)"),
+        {"words": f"file {len(content)}"},
     )
     return {"bytes": len(content)}
 
@@ -151,7 +156,8 @@ async def change(note_id: UUID, words: str, session: Write, version: IfMatch, re
         raise NotFound("not-found")
     require_version(version, row.version)
     await session.execute(
-        text("UPDATE notes SET words = :words, version = version + 1 WHERE id = :id"), {"id": note_id, "words": words}
+        text("UPDATE notes SET words = :words, version = version + 1 WHERE id = :id"),
+        {"id": note_id, "words": words},
     )
     set_etag(response, version + 1)
     return Note(id=note_id, words=words, version=version + 1)
@@ -188,7 +194,11 @@ class Service:
         """How many notes there are, whoever may see them."""
         connection = await asyncpg.connect(self.owner_url)
         try:
-            return int(await connection.fetchval("SELECT count(*) FROM notes WHERE $1::text IS NULL OR words = $1", words))
+            return int(
+                await connection.fetchval(
+                    "SELECT count(*) FROM notes WHERE $1::text IS NULL OR words = $1", words
+                )
+            )
         finally:
             await connection.close()
 
@@ -203,7 +213,7 @@ async def _lay_out(owner_url: str) -> None:
     metadata = MetaData()
     needed = [table for table in shared_tables(metadata) if table.name == "idempotency_keys"]
     statements = [
-        "CREATE TABLE notes (id uuid PRIMARY KEY, path text COLLATE \"C\" NOT NULL, words text NOT NULL,"
+        'CREATE TABLE notes (id uuid PRIMARY KEY, path text COLLATE "C" NOT NULL, words text NOT NULL,'
         " version int NOT NULL DEFAULT 1)",
         "CREATE UNIQUE INDEX notes_words_key ON notes (words) WHERE words LIKE 'only %'",
         "CREATE TABLE deferred (note uuid REFERENCES notes DEFERRABLE INITIALLY DEFERRED)",
@@ -243,7 +253,10 @@ async def laid_out(make_database: DatabaseFactory) -> tuple[str, str]:
 async def service(laid_out: tuple[str, str], issuer: Issuer, ring: KeyRing) -> AsyncIterator[Service]:
     owner_url, app_url = laid_out
     settings = ServiceSettings(
-        database_url=app_url, oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_url="http://127.0.0.1:9/jwks"
+        database_url=app_url,
+        oidc_issuer=ISSUER,
+        oidc_audience=AUDIENCE,
+        oidc_jwks_url="http://127.0.0.1:9/jwks",
     )
     database = Database(app_url, pool_size=8, application_name="notes")
     posts = Posts()
@@ -258,9 +271,14 @@ async def service(laid_out: tuple[str, str], issuer: Issuer, ring: KeyRing) -> A
         key_source=issuer,
     )
     app = create_app(setup)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://notes.test", timeout=timedelta(seconds=20).total_seconds()
-    ) as client:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://notes.test",
+            timeout=timedelta(seconds=20).total_seconds(),
+        ) as client,
+    ):
         connection = await asyncpg.connect(owner_url)
         await connection.execute("TRUNCATE notes, deferred, idempotency_keys; TRUNCATE schema_version")
         await connection.close()

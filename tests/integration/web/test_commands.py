@@ -43,7 +43,9 @@ async def test_a_database_that_collides_asks_to_come_again(service: Service) -> 
 
 
 @WAYS
-async def test_the_same_key_again_gives_the_same_reply_and_no_second_effect(service: Service, address: str) -> None:
+async def test_the_same_key_again_gives_the_same_reply_and_no_second_effect(
+    service: Service, address: str
+) -> None:
     headers = service.headers(key="the-same-key")
     first = await service.client.post(address, json=note(), headers=headers)
     again = await service.client.post(address, json=note(), headers=headers)
@@ -58,12 +60,16 @@ async def test_the_same_key_again_gives_the_same_reply_and_no_second_effect(serv
 
 
 @WAYS
-async def test_a_repetition_is_replayed_also_where_another_index_would_refuse_it(service: Service, address: str) -> None:
+async def test_a_repetition_is_replayed_also_where_another_index_would_refuse_it(
+    service: Service, address: str
+) -> None:
     headers = service.headers(key="only-once-key")
     first = await service.client.post(address, json=note("only one"), headers=headers)
     again = await service.client.post(address, json=note("only one"), headers=headers)
     assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
-    other = await service.client.post(address, json=note("only one"), headers=service.headers(key="another-key"))
+    other = await service.client.post(
+        address, json=note("only one"), headers=service.headers(key="another-key")
+    )
     assert other.status_code == 409
 
 
@@ -79,7 +85,9 @@ async def test_the_same_key_with_another_body_is_refused(service: Service, addre
 @WAYS
 async def test_another_users_key_is_another_key(service: Service, address: str) -> None:
     for subject in ("rita", "sven"):
-        reply = await service.client.post(address, json=note(subject), headers=service.headers(subject, "shared-key"))
+        reply = await service.client.post(
+            address, json=note(subject), headers=service.headers(subject, "shared-key")
+        )
         assert reply.json()["words"] == subject
     assert await service.count() == 2
 
@@ -116,7 +124,12 @@ async def test_a_refusal_is_judged_anew(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "code"), [(None, "idempotency-key-missing"), ("short", "idempotency-key-malformed"), ("a b c d e f", "idempotency-key-malformed")]
+    ("key", "code"),
+    [
+        (None, "idempotency-key-missing"),
+        ("short", "idempotency-key-malformed"),
+        ("a b c d e f", "idempotency-key-malformed"),
+    ],
 )
 @WAYS
 async def test_a_command_needs_a_key(service: Service, address: str, key: str | None, code: str) -> None:
@@ -160,7 +173,12 @@ async def test_a_write_needs_the_version_that_was_read(service: Service) -> None
 async def test_the_scope_of_a_hot_statement_ends_with_it(service: Service) -> None:
     await service.client.post(ADD, json=note(), headers=service.headers(key="scope-key-1"))
     count = HotStatement(", n AS (SELECT count(*) AS seen FROM notes, s) SELECT seen FROM n")
-    for scope, expected in ((Scope(("1/",)), 1), (Scope(("1/e/",)), 0), (Scope.nothing(), 0), (Scope(("1/",)), 1)):
+    for scope, expected in (
+        (Scope(("1/",)), 1),
+        (Scope(("1/e/",)), 0),
+        (Scope.nothing(), 0),
+        (Scope(("1/",)), 1),
+    ):
         row = await count.run(service.database, scope)
         assert row is not None and row["seen"] == expected
         async with service.database.driver() as connection:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from shared.kernel.errors import BadRequest, DomainError
 from shared.web.body import BoundedBody, StrictRequest, max_body_of
