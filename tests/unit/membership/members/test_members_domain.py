@@ -4,24 +4,26 @@ from uuid import uuid4
 
 import pytest
 
-from membership_service.members.domain import Actor, Affiliation, By, Happening, Member
+from membership_service.acting import By
+from membership_service.members.documents import DocumentType
+from membership_service.members.domain import Act, Affiliation, Happening, Member
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.kernel.errors import Conflict, DomainError, Forbidden, Invalid
 
 AT = datetime(2026, 11, 21, 4, tzinfo=UTC)
 DAY = date(2026, 11, 21)
-ANNA, BERT = Actor("iss", "anna"), Actor("iss", "bert")
+ANNA, BERT = By("iss", "anna", AT), By("iss", "bert", AT)
 HOME, AWAY = uuid4(), uuid4()
 
 
-def by(actor: Actor = BERT, reason: str | None = "because", on: date = DAY) -> By:
-    return By(actor, AT, on, reason)
+def act(by: By = BERT, reason: str | None = "because", on: date = DAY) -> Act:
+    return Act(by, on, reason)
 
 
 def applicant(status: MemberStatus = MemberStatus.APPLIED) -> Member:
     id_ = uuid4()
     return Member(
-        id=id_, name="王伟", name_pinyin="wangwei", name_initials="ww", document_type="resident_id",
+        id=id_, name="王伟", name_pinyin="wangwei", name_initials="ww", document_type=DocumentType.RESIDENT_ID,
         document_sealed=b"d", document_blind=b"b", last4_blind=b"l", data_key_wrapped=b"k", key_version=1,
         gender=Gender.MALE, birth_year=1990, employment_form=EmploymentForm.CONTRACT, status=status,
         organisation_id=HOME, path="1/", applied_by_issuer="iss", applied_by_subject="anna", created_at=AT, updated_at=AT,
@@ -31,13 +33,13 @@ def applicant(status: MemberStatus = MemberStatus.APPLIED) -> Member:
 
 def active() -> Member:
     member = applicant()
-    member.approve("0000000001", by())
+    member.approve("0000000001", act())
     return member
 
 
 def test_an_approved_applicant_is_active_from_that_day() -> None:
     member = applicant()
-    entry = member.approve("0000000001", by())
+    entry = member.approve("0000000001", act())
     assert (member.status, member.joined_on, member.member_number) == (MemberStatus.ACTIVE, DAY, "0000000001")
     assert (entry.happening, entry.version, member.version) == (Happening.ADMITTED, 2, 2)
     assert member.affiliations[0].from_on == DAY
@@ -45,28 +47,28 @@ def test_an_approved_applicant_is_active_from_that_day() -> None:
 
 def test_nobody_approves_an_own_application() -> None:
     with pytest.raises(Forbidden, match="four-eyes"):
-        applicant().approve("1", by(ANNA))
+        applicant().approve("1", act(ANNA))
     member = applicant()
     member.user_issuer, member.user_subject = "iss", "carl"
     with pytest.raises(Forbidden, match="four-eyes"):
-        member.approve("1", by(Actor("iss", "carl")))
-    member.approve("1", by(Actor("other issuer", "anna")))
+        member.approve("1", act(By("iss", "carl", AT)))
+    member.approve("1", act(By("other issuer", "anna", AT)))
 
 
 def test_a_return_needs_a_reason_and_frees_the_affiliation() -> None:
     member = applicant()
     with pytest.raises(Invalid, match="reason-missing"):
-        member.return_application(by(reason=" "))
-    member.return_application(by())
+        member.return_application(act(reason=" "))
+    member.return_application(act())
     assert member.status is MemberStatus.RETURNED
     assert (member.affiliations[0].from_on, member.affiliations[0].to_on) == (None, DAY)
 
 
 def test_joining_again_adds_an_affiliation_and_keeps_the_number() -> None:
     member = active()
-    member.withdraw(by())
-    member.apply_again(AWAY, "1/2/", by(ANNA))
-    member.approve("0000000002", by())
+    member.withdraw(act())
+    member.apply_again(AWAY, "1/2/", act(ANNA))
+    member.approve("0000000002", act())
     assert member.member_number == "0000000001"
     assert [(link.organisation_id, link.to_on) for link in member.affiliations] == [(HOME, DAY), (AWAY, None)]
     assert (member.organisation_id, member.left_on, member.version) == (AWAY, None, 5)
@@ -74,9 +76,9 @@ def test_joining_again_adds_an_affiliation_and_keeps_the_number() -> None:
 
 def test_a_transfer_moves_the_affiliation_and_wakes_a_retained_member() -> None:
     member = active()
-    member.retain(by())
-    member.request_transfer(AWAY, by())
-    entry = member.arrive(AWAY, "1/2/", by())
+    member.retain(act())
+    member.request_transfer(AWAY, act())
+    entry = member.arrive(AWAY, "1/2/", act())
     assert (member.status, member.organisation_id, member.path) == (MemberStatus.ACTIVE, AWAY, "1/2/")
     assert (entry.other_organisation_id, entry.organisation_id) == (HOME, AWAY)
     assert [link.to_on for link in member.affiliations] == [DAY, None]
@@ -84,42 +86,42 @@ def test_a_transfer_moves_the_affiliation_and_wakes_a_retained_member() -> None:
 
 def test_a_refused_transfer_leaves_everything_as_before() -> None:
     member = active()
-    member.request_transfer(AWAY, by())
-    member.end_transfer(AWAY, MemberStatus.ACTIVE, by())
+    member.request_transfer(AWAY, act())
+    member.end_transfer(AWAY, MemberStatus.ACTIVE, act())
     assert (member.status, member.organisation_id) == (MemberStatus.ACTIVE, HOME)
 
 
 def test_no_death_before_joining_or_tomorrow() -> None:
     for day in (date(2026, 11, 20), date(2026, 11, 22)):
         with pytest.raises(Invalid):
-            active().decease(by(on=day))
+            active().decease(act(on=day))
     member = active()
-    member.decease(by())
+    member.decease(act())
     assert (member.status, member.left_on) == (MemberStatus.DECEASED, DAY)
 
 
 def test_an_erased_person_is_unreadable_and_stays_so() -> None:
     member = active()
-    member.erase(by())
+    member.erase(act())
     assert not any(
         (member.name, member.name_pinyin, member.document_sealed, member.document_blind, member.data_key_wrapped)
     )
     assert (member.status, member.birth_year, member.gender) == (MemberStatus.WITHDRAWN, None, Gender.UNKNOWN)
     with pytest.raises(Conflict, match="member-erased"):
-        member.apply_again(HOME, "1/", by())
+        member.apply_again(HOME, "1/", act())
 
 
 STEPS = {
-    "approve": lambda member: member.approve("1", by()),
-    "return": lambda member: member.return_application(by()),
-    "retain": lambda member: member.retain(by()),
-    "restore": lambda member: member.restore(by()),
-    "withdraw": lambda member: member.withdraw(by()),
-    "decease": lambda member: member.decease(by()),
-    "apply": lambda member: member.apply_again(HOME, "1/", by()),
-    "transfer": lambda member: member.request_transfer(AWAY, by()),
-    "arrive": lambda member: member.arrive(AWAY, "1/2/", by()),
-    "end": lambda member: member.end_transfer(AWAY, MemberStatus.ACTIVE, by()),
+    "approve": lambda member: member.approve("1", act()),
+    "return": lambda member: member.return_application(act()),
+    "retain": lambda member: member.retain(act()),
+    "restore": lambda member: member.restore(act()),
+    "withdraw": lambda member: member.withdraw(act()),
+    "decease": lambda member: member.decease(act()),
+    "apply": lambda member: member.apply_again(HOME, "1/", act()),
+    "transfer": lambda member: member.request_transfer(AWAY, act()),
+    "arrive": lambda member: member.arrive(AWAY, "1/2/", act()),
+    "end": lambda member: member.end_transfer(AWAY, MemberStatus.ACTIVE, act()),
 }
 ALLOWED = {
     MemberStatus.APPLIED: {"approve", "return", "withdraw", "decease"},

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from membership_service.acting import By
+from membership_service.members.documents import DocumentType
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.kernel.clock import china_date
 from shared.kernel.errors import Conflict, Forbidden, Invalid, StaleVersion
@@ -42,19 +44,10 @@ class Happening(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
-    """The user behind a step, by issuer and subject of the identity provider; a job is ("system", its name)."""
+class Act:
+    """A step to be done: by whom and when, on which day of China it counts, and why."""
 
-    issuer: str
-    subject: str
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who does a step, when (UTC), on which day of China, and why."""
-
-    actor: Actor
-    at: datetime
+    by: By
     on: date
     reason: str | None = None
 
@@ -103,7 +96,7 @@ class Member:
     name_initials: str
     other_pinyin: str | None = None
     other_initials: str | None = None
-    document_type: str
+    document_type: DocumentType
     document_sealed: bytes | None
     document_blind: bytes | None
     last4_blind: bytes | None
@@ -137,117 +130,117 @@ class Member:
         if version != self.version:
             raise StaleVersion("stale-version", current=self.version)
 
-    def apply_again(self, organisation_id: UUID, path: str, by: By) -> HistoryEntry:
+    def apply_again(self, organisation_id: UUID, path: str, act: Act) -> HistoryEntry:
         """Apply after a return or after leaving: the same row, a new affiliation."""
         self._must(MAY_APPLY, "member-exists")
         self.status, self.organisation_id, self.path = MemberStatus.APPLIED, organisation_id, path
         self.joined_on = self.left_on = self.escalated_at = None
-        self.applied_at = by.at
-        self.applied_by_issuer, self.applied_by_subject = by.actor.issuer, by.actor.subject
-        entry = self._step(Happening.APPLIED, by)
+        self.applied_at = act.by.at
+        self.applied_by_issuer, self.applied_by_subject = act.by.issuer, act.by.subject
+        entry = self._step(Happening.APPLIED, act)
         self._open(organisation_id, None)
         return entry
 
-    def approve(self, member_number: str, by: By) -> HistoryEntry:
+    def approve(self, member_number: str, act: Act) -> HistoryEntry:
         """Admit the applicant; membership begins on the day of approval. Four eyes are two persons."""
         self._must({MemberStatus.APPLIED}, "member-not-applied")
         applicant = (self.applied_by_issuer, self.applied_by_subject)
-        if (by.actor.issuer, by.actor.subject) in {applicant, (self.user_issuer, self.user_subject)}:
+        if (act.by.issuer, act.by.subject) in {applicant, (self.user_issuer, self.user_subject)}:
             raise Forbidden("four-eyes")
         self.member_number = self.member_number or member_number
-        self.status, self.joined_on, self.escalated_at = MemberStatus.ACTIVE, by.on, None
-        self._holding().from_on = by.on
-        return self._step(Happening.ADMITTED, by)
+        self.status, self.joined_on, self.escalated_at = MemberStatus.ACTIVE, act.on, None
+        self._holding().from_on = act.on
+        return self._step(Happening.ADMITTED, act)
 
-    def return_application(self, by: By) -> HistoryEntry:
+    def return_application(self, act: Act) -> HistoryEntry:
         """Give the application back; a return always needs a reason."""
         self._must({MemberStatus.APPLIED}, "member-not-applied")
-        _need_reason(by)
+        _need_reason(act)
         self.status, self.escalated_at = MemberStatus.RETURNED, None
-        self._close(by.on)
-        return self._step(Happening.RETURNED, by)
+        self._close(act.on)
+        return self._step(Happening.RETURNED, act)
 
-    def change(self, by: By) -> HistoryEntry:
+    def change(self, act: Act) -> HistoryEntry:
         """Note that details were changed (the caller has set them)."""
         if self.status is MemberStatus.DECEASED:
             raise Conflict("member-deceased")
-        return self._step(Happening.CHANGED, by)
+        return self._step(Happening.CHANGED, act)
 
-    def retain(self, by: By) -> HistoryEntry:
+    def retain(self, act: Act) -> HistoryEntry:
         """Keep membership without duties: retirement, unemployment (保留会籍)."""
         self._must({MemberStatus.ACTIVE}, "member-not-active")
-        _need_reason(by)
+        _need_reason(act)
         self.status = MemberStatus.RETAINED
-        return self._step(Happening.RETAINED, by)
+        return self._step(Happening.RETAINED, act)
 
-    def restore(self, by: By) -> HistoryEntry:
+    def restore(self, act: Act) -> HistoryEntry:
         """Active again on re-employment."""
         self._must({MemberStatus.RETAINED}, "member-not-retained")
         self.status = MemberStatus.ACTIVE
-        return self._step(Happening.RESTORED, by)
+        return self._step(Happening.RESTORED, act)
 
-    def withdraw(self, by: By) -> HistoryEntry:
+    def withdraw(self, act: Act) -> HistoryEntry:
         """Leave the union, or take back an application."""
         self._must({MemberStatus.ACTIVE, MemberStatus.RETAINED, MemberStatus.APPLIED}, "member-cannot-withdraw")
-        _need_reason(by)
+        _need_reason(act)
         self.status = MemberStatus.WITHDRAWN
-        self._leave(by.on)
-        return self._step(Happening.WITHDRAWN, by)
+        self._leave(act.on)
+        return self._step(Happening.WITHDRAWN, act)
 
-    def decease(self, by: By) -> HistoryEntry:
-        """The member died on `by.on`. A running transfer must be cancelled first."""
+    def decease(self, act: Act) -> HistoryEntry:
+        """The member died on `act.on`. A running transfer must be cancelled first."""
         self._must(set(MemberStatus) - {MemberStatus.DECEASED, MemberStatus.TRANSFERRING}, "member-cannot-decease")
-        if by.on > china_date(by.at):
+        if act.on > china_date(act.by.at):
             raise Invalid("date-in-future", field="on")
-        if self.joined_on and by.on < self.joined_on:
+        if self.joined_on and act.on < self.joined_on:
             raise Invalid("date-before-joining", field="on", joined=self.joined_on.isoformat())
         self.status = MemberStatus.DECEASED
-        self._leave(by.on)
-        return self._step(Happening.DECEASED, by)
+        self._leave(act.on)
+        return self._step(Happening.DECEASED, act)
 
-    def request_transfer(self, target_id: UUID, by: By) -> HistoryEntry:
+    def request_transfer(self, target_id: UUID, act: Act) -> HistoryEntry:
         """Ask for a move to another unit."""
         self._must({MemberStatus.ACTIVE, MemberStatus.RETAINED}, "member-not-active")
         if target_id == self.organisation_id:
             raise Invalid("transfer-same-organisation", field="to_organisation_id")
         self.status = MemberStatus.TRANSFERRING
-        return self._step(Happening.TRANSFER_REQUESTED, by, target_id)
+        return self._step(Happening.TRANSFER_REQUESTED, act, target_id)
 
-    def end_transfer(self, target_id: UUID, status_before: MemberStatus, by: By) -> HistoryEntry:
+    def end_transfer(self, target_id: UUID, status_before: MemberStatus, act: Act) -> HistoryEntry:
         """The move was refused or cancelled; the member stays as before."""
         self._must({MemberStatus.TRANSFERRING}, "member-not-transferring")
         self.status = status_before
-        return self._step(Happening.TRANSFER_ENDED, by, target_id)
+        return self._step(Happening.TRANSFER_ENDED, act, target_id)
 
-    def arrive(self, target_id: UUID, path: str, by: By) -> HistoryEntry:
-        """Belong to the new unit from `by.on`; a retained member is active again there."""
+    def arrive(self, target_id: UUID, path: str, act: Act) -> HistoryEntry:
+        """Belong to the new unit from `act.on`; a retained member is active again there."""
         self._must({MemberStatus.TRANSFERRING}, "member-not-transferring")
         left = self.organisation_id
-        self._close(by.on)
+        self._close(act.on)
         self.status, self.organisation_id, self.path = MemberStatus.ACTIVE, target_id, path
-        self.joined_on, self.left_on = by.on, None
-        entry = self._step(Happening.TRANSFERRED, by, left)
-        self._open(target_id, by.on)
+        self.joined_on, self.left_on = act.on, None
+        entry = self._step(Happening.TRANSFERRED, act, left)
+        self._open(target_id, act.on)
         return entry
 
-    def erase(self, by: By) -> HistoryEntry:
+    def erase(self, act: Act) -> HistoryEntry:
         """Make the person unreadable for good: the data key and everything personal go, the row stays as a pseudonym."""
         if self.erased_at is not None:
             raise Conflict("member-erased")
         if self.status is MemberStatus.TRANSFERRING:
             raise Conflict("member-transferring")
-        _need_reason(by)
+        _need_reason(act)
         self.name = self.name_pinyin = self.name_initials = ""
         self.other_pinyin = self.other_initials = None
         self.document_sealed = self.document_blind = self.last4_blind = self.data_key_wrapped = None
         self.phone_sealed = self.phone_blind = self.birth_date_sealed = None
         self.birth_year, self.gender = None, Gender.UNKNOWN
         self.user_issuer = self.user_subject = None
-        self.erased_at = by.at
+        self.erased_at = act.by.at
         if self.status in BELONGING or self.status is MemberStatus.APPLIED:
             self.status = MemberStatus.WITHDRAWN
-            self._leave(by.on)
-        return self._step(Happening.ERASED, by)
+            self._leave(act.on)
+        return self._step(Happening.ERASED, act)
 
     def _must(self, statuses: frozenset[MemberStatus] | set[MemberStatus], code: str) -> None:
         if self.erased_at is not None:
@@ -255,20 +248,20 @@ class Member:
         if self.status not in statuses:
             raise Conflict(code)
 
-    def _step(self, happening: Happening, by: By, other: UUID | None = None) -> HistoryEntry:
+    def _step(self, happening: Happening, act: Act, other: UUID | None = None) -> HistoryEntry:
         self.version += 1
-        self.updated_at = by.at
+        self.updated_at = act.by.at
         return HistoryEntry(
             member_id=self.id,
             version=self.version,
             happening=happening,
-            happened_at=by.at,
-            on_date=by.on,
+            happened_at=act.by.at,
+            on_date=act.on,
             organisation_id=self.organisation_id,
             other_organisation_id=other,
-            actor_issuer=by.actor.issuer,
-            actor_subject=by.actor.subject,
-            reason=by.reason,
+            actor_issuer=act.by.issuer,
+            actor_subject=act.by.subject,
+            reason=act.reason,
         )
 
     def _holding(self) -> Affiliation:
@@ -290,6 +283,6 @@ class Member:
         self.left_on, self.escalated_at = on, None
 
 
-def _need_reason(by: By) -> None:
-    if not by.reason or not by.reason.strip():
+def _need_reason(act: Act) -> None:
+    if not act.reason or not act.reason.strip():
         raise Invalid("reason-missing", field="reason")

@@ -5,7 +5,6 @@ so their policy asks whether the member is visible; `transfers` are visible from
 """
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     Date,
@@ -21,15 +20,21 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.orm import relationship
 
-from membership_service.metadata import metadata
+from membership_service.members.documents import DocumentType
+from membership_service.members.domain import Affiliation, Happening, HistoryEntry, Member
+from membership_service.members.transfers.domain import Transfer, TransferState
+from membership_service.metadata import mapper, metadata, text_enum
+from membership_service.organisations.dependents import Dependents, register
+from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.database.paths import Path
 
 _Key = Text(collation="C")
 _Moment = DateTime(timezone=True)
 
 #: Member numbers are issued in order of admission, ten digits; a rolled-back admission leaves a hole.
-member_numbers = Sequence("member_numbers", metadata=metadata, cache=1)
+member_numbers = Sequence("member_numbers", metadata=metadata)
 
 members = Table(
     "members",
@@ -41,7 +46,7 @@ members = Table(
     Column("name_initials", _Key, nullable=False),
     Column("other_pinyin", _Key),
     Column("other_initials", _Key),
-    Column("document_type", Text, nullable=False),
+    Column("document_type", text_enum(DocumentType), nullable=False),
     Column("document_sealed", LargeBinary),
     Column("document_blind", LargeBinary, unique=True),
     Column("last4_blind", LargeBinary),
@@ -50,10 +55,10 @@ members = Table(
     Column("birth_date_sealed", LargeBinary),
     Column("data_key_wrapped", LargeBinary),
     Column("key_version", SmallInteger, nullable=False),
-    Column("gender", Text, nullable=False),
+    Column("gender", text_enum(Gender), nullable=False),
     Column("birth_year", SmallInteger),
-    Column("employment_form", Text, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("employment_form", text_enum(EmploymentForm), nullable=False),
+    Column("status", text_enum(MemberStatus), nullable=False),
     Column("organisation_id", Uuid, ForeignKey("organisations.id"), nullable=False),
     Column("path", Path, nullable=False),
     Column("joined_on", Date),
@@ -65,7 +70,7 @@ members = Table(
     Column("user_issuer", Text),
     Column("user_subject", Text),
     Column("erased_at", _Moment),
-    Column("version", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
     Column("created_at", _Moment, nullable=False),
     Column("updated_at", _Moment, nullable=False),
     CheckConstraint("(erased_at IS NULL) = (data_key_wrapped IS NOT NULL)", name="erased_without_key"),
@@ -85,7 +90,7 @@ affiliations = Table(
     "affiliations",
     metadata,
     Column("member_id", Uuid, ForeignKey("members.id"), primary_key=True),
-    Column("from_version", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_version", Integer, primary_key=True, autoincrement=False),
     Column("organisation_id", Uuid, ForeignKey("organisations.id"), nullable=False),
     Column("from_on", Date),
     Column("to_on", Date),
@@ -98,8 +103,8 @@ member_history = Table(
     "member_history",
     metadata,
     Column("member_id", Uuid, ForeignKey("members.id"), primary_key=True),
-    Column("version", BigInteger, primary_key=True, autoincrement=False),
-    Column("happening", Text, nullable=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("happening", text_enum(Happening), nullable=False),
     Column("happened_at", _Moment, nullable=False),
     Column("on_date", Date, nullable=False),
     Column("organisation_id", Uuid, nullable=False),
@@ -118,8 +123,8 @@ transfers = Table(
     Column("from_path", Path, nullable=False),
     Column("to_organisation_id", Uuid, ForeignKey("organisations.id"), nullable=False),
     Column("to_path", Path, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("status_before", Text, nullable=False),
+    Column("state", text_enum(TransferState), nullable=False),
+    Column("status_before", text_enum(MemberStatus), nullable=False),
     Column("reason", Text, nullable=False),
     Column("requested_by_issuer", Text, nullable=False),
     Column("requested_by_subject", Text, nullable=False),
@@ -129,7 +134,7 @@ transfers = Table(
     Column("escalated_at", _Moment),
     Column("ended_at", _Moment),
     Column("answer", Text),
-    Column("version", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
     Index("uq_transfers_open", "member_id", unique=True, postgresql_where=text("state IN ('requested', 'released')")),
     Index("ix_transfers_from_path", "from_path", "id"),
     Index("ix_transfers_to_path", "to_path", "id"),
@@ -147,5 +152,29 @@ daily_uses = Table(
     Column("uses", Integer, nullable=False),
 )
 
-#: Columns that hold the path of a unit and follow when the unit moves.
-PATH_FOLLOWERS = (("members", "path"), ("transfers", "from_path"), ("transfers", "to_path"))
+# Versions are counted by the domain (one version is one event); the mapper adds the compare to every UPDATE.
+mapper.map_imperatively(
+    Member,
+    members,
+    version_id_col=members.c.version,
+    version_id_generator=False,
+    properties={
+        "affiliations": relationship(Affiliation, order_by=affiliations.c.from_version, lazy="raise", passive_deletes="all")
+    },
+)
+mapper.map_imperatively(Affiliation, affiliations)
+mapper.map_imperatively(HistoryEntry, member_history)
+mapper.map_imperatively(
+    Transfer, transfers, version_id_col=transfers.c.version, version_id_generator=False
+)
+
+register(
+    Dependents(
+        name="members",
+        table=members,
+        organisation=(members.c.organisation_id,),
+        live=members.c.status.in_(
+            [MemberStatus.APPLIED, MemberStatus.ACTIVE, MemberStatus.TRANSFERRING, MemberStatus.RETAINED]
+        ),
+    )
+)
