@@ -11,6 +11,19 @@ SERVICES = ("membership", "gateway")
 
 #: Variables that no service reads: name -> who reads it, what it is.
 OTHERS = {
+    "UNIONHALL_HOME": ("local stack", "Folder of the local data, instead of `.unionhall/` in the project."),
+    "UNIONHALL_POSTGRES_URL": (
+        "local stack",
+        "Superuser URL of a PostgreSQL 18 of your own, instead of a child process.",
+    ),
+    "UNIONHALL_MAVEN_REPOSITORY": (
+        "local stack",
+        "Maven repository from which Kafka's jars are fetched; their sums are checked whatever it serves.",
+    ),
+    "UNIONHALL_LOCAL_STACK": (
+        "local stack",
+        "Set by it for its processes, so that it recognises them after a crash.",
+    ),
     "UNIONHALL_TEST_POSTGRES_URL": (
         "tests",
         "Superuser URL of a PostgreSQL 18 to test on, instead of one started for the run.",

@@ -100,20 +100,33 @@ def service_settings(service: str, layout: Layout, secrets: Secrets, addresses: 
 
 
 def service_processes(
-    service: str, layout: Layout, environment: dict[str, str], ports: dict[str, int]
+    service: str, layout: Layout, settings: dict[str, str], ports: dict[str, int]
 ) -> list[ChildProcess]:
-    """The HTTP process and the worker of one service."""
+    """The HTTP process and the worker of one service. Neither is given the passwords of the other, nor the owner's."""
     worker = f"{service}-worker"
+    ours = base_environment(layout)
+    run = ["-m", f"{service}_service.worker", "--run", "relay,consumers,jobs"]
     return [
-        python_process(service, ["-m", f"{service}_service.app"], layout.logs, environment, ports[service]),
+        python_process(
+            service,
+            ["-m", f"{service}_service.app"],
+            layout.logs,
+            ours | without(settings, "UNIONHALL_WORKER_DATABASE_URL", "UNIONHALL_OWNER_DATABASE_URL"),
+            ports[service],
+        ),
         python_process(
             worker,
-            ["-m", f"{service}_service.worker", "--run", "relay,consumers,jobs"],
+            run,
             layout.logs,
-            environment,
+            ours | without(settings, "UNIONHALL_DATABASE_URL", "UNIONHALL_OWNER_DATABASE_URL"),
             ports[worker],
         ),
     ]
+
+
+def without(settings: dict[str, str], *names: str) -> dict[str, str]:
+    """The settings but for these."""
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def python_process(

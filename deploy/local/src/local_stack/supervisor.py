@@ -177,8 +177,7 @@ class Supervisor:
             waiting: list[Future[None]] = [issuer]
             for service in self.services:
                 settings = service_settings(service, self.layout, self.secrets, self.addresses)
-                environment = base_environment(self.layout) | settings
-                children = service_processes(service, self.layout, environment, self.addresses.ports)
+                children = service_processes(service, self.layout, settings, self.addresses.ports)
                 waiting += [pool.submit(self._start_child, child, child.name) for child in children]
             for one in waiting:
                 one.result()
