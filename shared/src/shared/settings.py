@@ -37,34 +37,44 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class ServiceSettings(BaseSettings):
-    """What every service reads. A service subclasses it as `Settings` in its settings.py."""
+    """What every service reads. A service subclasses it as `Settings` in its settings.py; a field's docstring is its manual."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
-    #: PostgreSQL as the application role (HTTP), the worker role, the owner (migrations).
     database_url: DatabaseUrl = ""
+    """PostgreSQL as the application role, under row-level security: `postgresql://user:password@host:port/database`."""
     worker_database_url: DatabaseUrl = ""
+    """The same as the worker role: relay, consumers, jobs."""
     owner_database_url: DatabaseUrl = ""
-    #: Connections of one process to PostgreSQL.
+    """The same as the owner: migrations only."""
     database_pool: Annotated[int, Field(ge=1, le=200)] = 16
-    #: host:port[,host:port] of Kafka.
+    """Connections of one process to PostgreSQL."""
     kafka_bootstrap: str = ""
+    """Brokers of Kafka: `host:port[,host:port]`."""
     oidc_issuer: WebUrl = ""
+    """The issuer that access tokens must name."""
     oidc_audience: str = ""
+    """The audience that access tokens must name."""
     oidc_jwks_url: WebUrl = ""
-    #: The key ring, JSON, readable by its owner alone.
-    keys_file: Path | None = None
+    """Where the issuer publishes its keys, as this process reaches it."""
+    keys_file: Path = Path()
+    """The key ring, JSON, readable by its owner alone."""
     http_host: str = "127.0.0.1"
+    """Address that the HTTP process listens on; a worker's health port too."""
     http_port: Port = 8080
-    #: Health and metrics of a worker.
+    """Port of the HTTP process."""
     worker_port: Port = 9090
+    """Port of a worker's health and metrics."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    #: Where traces go; empty keeps them inside the process.
+    """The least level that is logged."""
     otlp_endpoint: WebUrl = ""
-    #: Requests of one user per minute and process; 0 lifts the limit (benches).
+    """Where traces go (OTLP over HTTP, base URL); empty keeps them inside the process."""
     rate_limit_per_minute: Annotated[int, Field(ge=0)] = 1200
-    #: Seconds from SIGTERM until new connections are refused; meanwhile replies carry `Connection: close`.
+    """Requests of one user per minute and process; 0 lifts the limit, for benches."""
     drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """Seconds from SIGTERM until new connections are refused; meanwhile replies carry `Connection: close`."""
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
@@ -79,7 +89,7 @@ def load(cls: type[SettingsT], *needed: str) -> SettingsT:
         settings = cls()
     except ValidationError as wrong:
         sys.exit("\n".join(_complaints(wrong)))
-    empty = [name for name in needed if getattr(settings, name) in ("", None)]
+    empty = [name for name in needed if getattr(settings, name) in ("", Path())]
     if empty:
         sys.exit("\n".join(f"{PREFIX}{name.upper()} is not set, and this process needs it" for name in empty))
     return settings

@@ -171,7 +171,7 @@ class Posts:
     as_of: datetime | None = None
     reads: int = 0
 
-    async def read(self, session: ReadSession, issuer: str, subject: str, today: date) -> PostsRead:
+    async def read(self, _session: ReadSession, _issuer: str, subject: str, _today: date) -> PostsRead:
         self.reads += 1
         path = self.held.get(subject)
         posts = [Post(Role.REGISTRAR, uuid4(), path)] if path else []
@@ -213,8 +213,7 @@ async def _lay_out(owner_url: str) -> None:
     metadata = MetaData()
     needed = [table for table in shared_tables(metadata) if table.name == "idempotency_keys"]
     statements = [
-        'CREATE TABLE notes (id uuid PRIMARY KEY, path text COLLATE "C" NOT NULL, words text NOT NULL,'
-        " version int NOT NULL DEFAULT 1)",
+        'CREATE TABLE notes (id uuid PRIMARY KEY, path text COLLATE "C" NOT NULL, words text, version int DEFAULT 1)',
         "CREATE UNIQUE INDEX notes_words_key ON notes (words) WHERE words LIKE 'only %'",
         "CREATE TABLE deferred (note uuid REFERENCES notes DEFERRABLE INITIALLY DEFERRED)",
         "CREATE TABLE schema_version (version_num text)",

@@ -271,7 +271,8 @@ async def test_without_any_key_the_answer_is_come_again(issuer: Issuer, service:
 
 def test_only_fit_keys_are_used(issuer: Issuer) -> None:
     good = issuer.jwks()["keys"]
-    small = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 1024).public_key(), as_dict=True)
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that it is refused is the point
+    small = RSAAlgorithm.to_jwk(weak.public_key(), as_dict=True)
     curve = jwt.algorithms.ECAlgorithm.to_jwk(
         ec.generate_private_key(ec.SECP384R1()).public_key(), as_dict=True
     )
@@ -286,5 +287,5 @@ def test_only_fit_keys_are_used(issuer: Issuer) -> None:
         "nonsense",
     ]
     assert set(usable_keys({"keys": [*good, *bad]})) == {"test-rsa", "test-ec"}
-    for nonsense in (None, [], {"keys": "x"}, {}):
-        assert usable_keys(nonsense) == {}
+    unreadable: list[Any] = [None, [], {"keys": "x"}, {}]
+    assert [usable_keys(document) for document in unreadable] == [{}] * 4
