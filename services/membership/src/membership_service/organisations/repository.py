@@ -315,7 +315,7 @@ async def next_due_plan(session: WriteSession, today: date) -> Plan | None:
     return await session.scalar(due)
 
 
-def _standing_below(path: str) -> Select[tuple[Organisation]]:
+def _standing_below(path: str) -> Select[Organisation]:
     return select(Organisation).where(
         in_subtree(organisations.c.path, path), organisations.c.dissolved_on.is_(None)
     )
@@ -330,7 +330,7 @@ def _holds(on: date) -> ColumnElement[bool]:
     )
 
 
-def _fresh(statement: Select[tuple[Organisation]]) -> Select[tuple[Organisation]]:
+def _fresh(statement: Select[Organisation]) -> Select[Organisation]:
     """A locked row is read anew, whatever the session remembers of it."""
     return statement.execution_options(populate_existing=True)
 

@@ -1,0 +1,114 @@
+"""Writes the top of the tree and the first administrator, once: `python -m membership_service.bootstrap --help`.
+
+Rights come from posts, and only an administrator grants posts: somebody has to be the first. This runs with the worker's
+database role, on the machine of the operator, is audited, and refuses to run a second time.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from membership_service.acting import SYSTEM, By
+from membership_service.organisations import repository as organisations
+from membership_service.organisations.domain import Organisation
+from membership_service.organisations.use_cases import write_new
+from membership_service.posts import use_cases as posts
+from membership_service.posts.domain import Holder, Post, Term
+from membership_service.posts.repository import any_administrator
+from membership_service.settings import Settings
+from shared.contracts.membership import OrganisationKind, Role
+from shared.database.engine import Database
+from shared.database.scope import Scope
+from shared.database.session import WriteSession
+from shared.kernel.clock import SystemClock
+from shared.kernel.errors import Conflict
+from shared.kernel.ids import new_id
+from shared.kernel.texts import register, text
+from shared.settings import load
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The unit at the top of the tree."""
+
+    code: str
+    name: str
+    kind: OrganisationKind
+
+
+async def bootstrap_administrator(session: WriteSession, holder: Holder, top: Top, now: datetime) -> UUID:
+    """Found the top unit if there is none and make `holder` its administrator; the unit's id.
+
+    Raises Conflict("already-bootstrapped") if anybody was ever administrator of the top unit. The caller commits.
+    """
+    await organisations.lock_tree(session)
+    by = By(SYSTEM, "bootstrap", now)
+    root = await organisations.get_root(session)
+    if root is None:
+        root = Organisation.root(
+            organisation_id=new_id(),
+            numbered=await organisations.next_numbered(session, ""),
+            code=top.code,
+            name=top.name,
+            kind=top.kind,
+            founded_on=by.today,
+        )
+        await write_new(session, [root], by)
+    elif await any_administrator(session, root.id):
+        raise Conflict("already-bootstrapped")
+    post = Post.grant(
+        post_id=new_id(),
+        holder=holder,
+        role=Role.ADMINISTRATOR,
+        organisation_id=root.id,
+        path=root.path,
+        term=Term(by.today, None),
+        by=by,
+    )
+    posts.write_new(session, post, by)
+    return root.id
+
+
+async def _run(url: str, holder: Holder, top: Top) -> UUID:
+    database = Database(url, pool_size=1, application_name="membership-bootstrap")
+    try:
+        async with database.write(Scope.everything()) as session:
+            root_id = await bootstrap_administrator(session, holder, top, SystemClock().now())
+            await session.flush_events()
+            await session.commit()
+    finally:
+        await database.close()
+    return root_id
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run once; print the id of the top unit. Exit code 1 if there is an administrator already."""
+    parser = argparse.ArgumentParser(prog="membership_service.bootstrap", description=__doc__)
+    parser.add_argument("--issuer", required=True, help="issuer of the administrator's tokens")
+    parser.add_argument("--subject", required=True, help="the administrator's subject at the issuer")
+    parser.add_argument("--organisation-name", required=True, help="name of the unit at the top")
+    parser.add_argument("--organisation-code", default="ROOT")
+    parser.add_argument(
+        "--organisation-kind",
+        default=OrganisationKind.PROVINCIAL,
+        type=OrganisationKind,
+        choices=list(OrganisationKind),
+    )
+    arguments = parser.parse_args(argv)
+    register("membership_service")
+    settings = load(Settings, "worker_database_url")
+    holder = Holder(arguments.issuer, arguments.subject)
+    top = Top(arguments.organisation_code, arguments.organisation_name, arguments.organisation_kind)
+    try:
+        root_id = asyncio.run(_run(settings.worker_database_url, holder, top))
+    except Conflict as refusal:
+        sys.exit(f"{text(refusal.code, 'zh-CN')}\n{text(refusal.code, 'en')}")
+    sys.stdout.write(f"{root_id}\n")
+
+
+if __name__ == "__main__":
+    main()
