@@ -6,6 +6,7 @@ from uuid import UUID
 from shared.contracts.envelope import Event, EventData
 from shared.contracts.membership import SOURCE
 from shared.kernel.ids import new_id
+from shared.observability.tracing import current_traceparent
 
 
 def publication(data: EventData, subject: UUID, version: int, at: datetime) -> Event:
@@ -19,4 +20,5 @@ def publication(data: EventData, subject: UUID, version: int, at: datetime) -> E
         type=data.type,
         topic=data.topic,
         data=data,
+        traceparent=current_traceparent(),
     )

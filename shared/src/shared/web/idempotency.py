@@ -94,6 +94,17 @@ class Claim:
         response.headers[REPLAYED_HEADER] = "true"
         raise Replay(response)
 
+    async def hold(self, session: WriteSession) -> None:
+        """Claim the key for this transaction. Raises Conflict while a twin is running, and as `replay`."""
+        if not (await session.execute(_LOCK, {"number": self.lock})).scalar_one():
+            raise Conflict("request-still-running", retry_after=1)
+        await self.replay(session)
+
+    async def keep(self, session: WriteSession, response: Response) -> None:
+        """Store the reply in the transaction that makes it true."""
+        names: Sequence[str] = ("subject", "route", "key", "body", "status", "reply", "created")
+        await session.execute(_KEEP, dict(zip(names, self.stored(response), strict=True)))
+
     def _context(self) -> bytes:
         return b"reply|" + self.subject + self.key.encode()
 
@@ -123,9 +134,7 @@ async def read_claim(
 
 async def claim_key(request: Request, claim: Annotated[Claim, Depends(read_claim)], session: Write) -> str:
     """Claim the key for this transaction. 409 while a twin is running; a done twin's reply is sent again."""
-    if not (await session.execute(_LOCK, {"number": claim.lock})).scalar_one():
-        raise Conflict("request-still-running", retry_after=1)
-    await claim.replay(session)
+    await claim.hold(session)
     request.scope[CLAIM] = (claim, session)
     return claim.key
 
@@ -140,8 +149,7 @@ async def keep_reply(scope: AsgiScope, response: Response) -> None:
     if claimed is None or not 200 <= response.status_code < 300:
         return
     claim, session = claimed
-    names: Sequence[str] = ("subject", "route", "key", "body", "status", "reply", "created")
-    await session.execute(_KEEP, dict(zip(names, claim.stored(response), strict=True)))
+    await claim.keep(session, response)
 
 
 async def forget_old_keys(session: WriteSession, now: datetime) -> None:

@@ -5,7 +5,8 @@ left, so that a failing commit still answers 200 (settled.md §18). Together wit
 is where commits happen, and nowhere else.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Final
 
 import asyncpg
@@ -17,6 +18,7 @@ from shared.database.session import ReadSession, WriteSession
 from shared.kernel.clock import Clock
 from shared.kernel.crash import crash_point
 from shared.security.keys import KeyRing
+from shared.security.policy import Caller
 from shared.web.caller import CurrentCaller
 from shared.web.request import REQUEST_ID
 
@@ -32,9 +34,15 @@ async def read_session(request: Request, caller: CurrentCaller) -> AsyncIterator
 
 async def write_session(request: Request, caller: CurrentCaller) -> AsyncIterator[WriteSession]:
     """A session under the caller's scope. Outbox rows go in last; any error, and nothing has happened."""
+    async with _transaction(request, caller) as session:
+        request.scope[WRITE_SESSION] = session
+        yield session
+
+
+@asynccontextmanager
+async def _transaction(request: Request, caller: Caller) -> AsyncIterator[WriteSession]:
     async with database_of(request).write(Scope(caller.visible_paths())) as session:
         session.act_as(caller.issuer, caller.subject, request.scope[REQUEST_ID])
-        request.scope[WRITE_SESSION] = session
         yield session
         await session.flush_events()
         crash_point("web.before_commit")
@@ -42,6 +50,16 @@ async def write_session(request: Request, caller: CurrentCaller) -> AsyncIterato
         crash_point("web.after_commit")
 
 
+#: Opens a transaction that commits when its block ends well, whatever becomes of the request.
+OpenTransaction = Callable[[], AbstractAsyncContextManager[WriteSession]]
+
+
+async def transaction_apart(request: Request, caller: CurrentCaller) -> OpenTransaction:
+    """For a route without a transaction of its own: for traces that must stay of what was refused, and for hot commands."""
+    return lambda: _transaction(request, caller)
+
+
+Apart = Annotated[OpenTransaction, Depends(transaction_apart)]
 Read = Annotated[ReadSession, Depends(read_session, scope="function")]
 Write = Annotated[WriteSession, Depends(write_session, scope="function")]
 
