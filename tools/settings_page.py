@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
@@ -11,6 +12,7 @@ SERVICES = ("membership", "gateway")
 
 #: Variables that no service reads: name -> who reads it, what it is.
 OTHERS = {
+    "UNIONHALL_KAFKA_REPLICATION": ("`python -m shared.messaging.topics`", "Brokers that keep each topic; 1 unless said."),
     "UNIONHALL_HOME": ("local stack", "Folder of the local data, instead of `.unionhall/` in the project."),
     "UNIONHALL_POSTGRES_URL": (
         "local stack",
@@ -71,7 +73,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.get_default(call_default_factory=True, validated_data={})
-    return "–" if default is None else f"`{default}`"
+    return "–" if default in (None, "", Path()) else f"`{default}`"
 
 
 def page() -> str:
@@ -90,7 +92,7 @@ def page() -> str:
         "| variable | read by | default | meaning |",
         "|---|---|---|---|",
     ]
-    for variable, (readers, field) in sorted(rows.items()):
+    for variable, (readers, field) in rows.items():
         lines.append(
             f"| `{variable}` | {', '.join(readers)} | {_default(field)} | {field.description or ''} |"
         )

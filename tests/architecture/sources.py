@@ -43,12 +43,12 @@ class Source:
     @property
     def tree(self) -> ast.Module:
         """The syntax tree of a Python file."""
-        return _parse(self.text)
+        return _parse(self.text, self.path)
 
 
 @cache
-def _parse(text: str) -> ast.Module:
-    return ast.parse(text)
+def _parse(text: str, path: str) -> ast.Module:
+    return ast.parse(text, filename=path)
 
 
 def _ignored_folders() -> set[str]:

@@ -93,11 +93,11 @@ def raised_breaches(sources: Iterable[Source], texts: Catalogue) -> list[Breach]
 
 
 def unused_texts(sources: Iterable[Source], texts: Catalogue) -> set[str]:
-    """Codes that no product file names, either whole in quotes or by the beginning of an f-string ("roster-state-{…}")."""
+    """Codes that no product file names, either whole in quotes or by a beginning ("timeline-" + …, f"state-{…}")."""
     texts_of_code = [source.text for source in sources if not source.path.endswith("texts.toml")]
     quoted = {code for text in texts_of_code for code in re.findall(r"[\"']([a-z0-9-]+)[\"']", text)}
     beginnings = tuple(
-        {start for text in texts_of_code for start in re.findall(r"\bf[\"']([a-z0-9-]+-)\{", text)}
+        {start for text in texts_of_code for start in re.findall(r"[\"']([a-z0-9-]+-)[\"'{]", text)}
     )
     return {code for code in texts if code not in quoted and not (beginnings and code.startswith(beginnings))}
 

@@ -10,11 +10,11 @@ from shared.settings import ServiceSettings, WebUrl
 class Settings(ServiceSettings):
     """What the gateway reads from the environment (prefix UNIONHALL_)."""
 
-    #: Where the owners are.
     membership_url: WebUrl = ""
-    #: The identity provider behind `/identity`, as the gateway reaches it.
+    """Where the membership service answers, as the gateway reaches it."""
     identity_url: WebUrl = ""
-    #: Seconds an owner has for the first byte of its answer.
+    """The identity provider behind `/identity`, as the gateway reaches it."""
     owner_deadline: Annotated[float, Field(gt=0, le=300)] = 10.0
-    #: The same for uploads and downloads of files.
+    """Seconds an owner has for the first byte of its answer."""
     file_deadline: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """The same for uploads and downloads of files."""
