@@ -18,6 +18,7 @@ MAY_COMMIT = {
     "shared/src/shared/messaging/consumer*.py": "a batch and its offsets",
     "shared/src/shared/jobs/*.py": "a chunk of a job and its position",
     "services/*/migrations/*.py": "migrations",
+    "shared/src/shared/database/migrations.py": "what runs them",
 }
 _METHODS = {"commit", "begin", "begin_nested"}
 _STATEMENT = re.compile(r"\s*(BEGIN|COMMIT|START)( WORK| TRANSACTION)?\s*(;|ISOLATION|READ|$)", re.IGNORECASE)
