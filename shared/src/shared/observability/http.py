@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Final
 
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
@@ -13,6 +14,8 @@ log = logging.getLogger("unionhall.access")
 
 #: Requests that no route took; their paths are anybody's text and stay out of metrics and logs.
 UNROUTED: Final = "unrouted"
+#: For `FastAPI(telemetry=...)`: its own spans would hold raw paths, query strings and the words of exceptions.
+NO_TELEMETRY_OF_FASTAPI: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Asked every few seconds by probes and scrapers: measured, not logged.
 _QUIET: Final = frozenset({"/health/live", "/health/ready", "/metrics"})

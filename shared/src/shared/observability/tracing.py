@@ -13,8 +13,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 
 from shared.contracts.envelope import Received
 
@@ -49,30 +50,49 @@ def remote_context(traceparent: str | None) -> context.Context:
 
 
 @contextmanager
+def _span(
+    name: str,
+    kind: SpanKind,
+    parent: context.Context,
+    attributes: Attributes = None,
+    links: Sequence[Link] = (),
+) -> Iterator[Span]:
+    """A span that tells of an error only its type: messages of errors quote values."""
+    with trace.get_tracer(__name__).start_as_current_span(
+        name,
+        context=parent,
+        kind=kind,
+        attributes=attributes,
+        links=links,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield span
+        except BaseException as error:
+            span.set_status(StatusCode.ERROR, type(error).__qualname__)
+            raise
+
+
+@contextmanager
 def server_span(method: str, traceparent: str | None) -> Iterator[Span]:
     """The span of a request; its name gains the route's template once that is known (`span.update_name`)."""
-    with trace.get_tracer(__name__).start_as_current_span(
-        method, context=remote_context(traceparent), kind=SpanKind.SERVER, record_exception=False
-    ) as span:
+    with _span(method, SpanKind.SERVER, remote_context(traceparent)) as span:
         yield span
 
 
 @contextmanager
 def consumer_span(consumer: str, received: Received) -> Iterator[Span]:
     """The span in which one event takes effect: a child of the span that published it."""
-    with trace.get_tracer(__name__).start_as_current_span(
-        f"{consumer} {received.type}",
-        context=remote_context(received.traceparent),
-        kind=SpanKind.CONSUMER,
-        attributes={
-            "messaging.system": "kafka",
-            "messaging.destination.name": received.topic,
-            "messaging.destination.partition.id": str(received.partition),
-            "messaging.kafka.offset": received.offset,
-            "messaging.message.id": str(received.id),
-        },
-        record_exception=False,
-    ) as span:
+    attributes: Attributes = {
+        "messaging.system": "kafka",
+        "messaging.destination.name": received.topic,
+        "messaging.destination.partition.id": str(received.partition),
+        "messaging.kafka.offset": received.offset,
+        "messaging.message.id": str(received.id),
+    }
+    parent = remote_context(received.traceparent)
+    with _span(f"{consumer} {received.type}", SpanKind.CONSUMER, parent, attributes) as span:
         yield span
 
 
@@ -87,12 +107,6 @@ def batch_span(consumer: str, batch: Sequence[Received]) -> Iterator[Span]:
             published := trace.get_current_span(remote_context(received.traceparent)).get_span_context()
         ).is_valid
     ]
-    with trace.get_tracer(__name__).start_as_current_span(
-        f"{consumer} batch",
-        context=context.Context(),
-        kind=SpanKind.CONSUMER,
-        links=links,
-        attributes={"messaging.system": "kafka", "messaging.batch.message_count": len(batch)},
-        record_exception=False,
-    ) as span:
+    attributes: Attributes = {"messaging.system": "kafka", "messaging.batch.message_count": len(batch)}
+    with _span(f"{consumer} batch", SpanKind.CONSUMER, context.Context(), attributes, links) as span:
         yield span

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 
 from shared.database.engine import Database
 from shared.kernel.clock import Clock, SystemClock
-from shared.observability.http import Observed
+from shared.observability.http import NO_TELEMETRY_OF_FASTAPI, Observed
 from shared.observability.logs import configure_logs
 from shared.observability.tracing import configure_tracing
 from shared.security.keys import KeyRing
@@ -87,6 +87,7 @@ def create_app(setup: WebSetup) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        telemetry=NO_TELEMETRY_OF_FASTAPI,
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
         middleware=[
             Middleware(Frame, draining=draining),
