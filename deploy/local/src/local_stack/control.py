@@ -1,6 +1,7 @@
 """Start, stop and look at the local stack: what `unionhall up`, `down` and `status` call."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from filelock import FileLock
 
 from local_stack.layout import Layout, Secrets
 from local_stack.plan import MARK_VARIABLE, SERVICES, Addresses, base_environment, service_settings
+from local_stack.postgres import PostgresServer
 from local_stack.processes import LocalStackError, ProcessMark, end_orphans, marked
 from local_stack.state import StackStatus, Step, read_state
 
@@ -46,6 +48,15 @@ def down(layout: Layout | None = None) -> bool:
         return False
     with _alone(layout):
         return _end_remains(layout)
+
+
+def erase(layout: Layout | None = None) -> None:
+    """Stop the local stack and delete all that it ever kept, keys and data."""
+    layout = layout or Layout.default()
+    down(layout)
+    if layout.root.exists():
+        PostgresServer(layout.root / "postgres").destroy()
+        shutil.rmtree(layout.root)
 
 
 def status(layout: Layout | None = None) -> StackStatus:

