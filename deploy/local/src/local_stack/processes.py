@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 
 LOOPBACK = "127.0.0.1"
+#: Bytes; a longer log is put aside at the next start, in the place of the one before.
+LARGEST_LOG = 20_000_000
 
 
 class LocalStackError(RuntimeError):
@@ -89,6 +91,8 @@ class ChildProcess:
         if self.alive:
             raise LocalStackError(f"{self.name} already runs (pid {self.pid})")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
+            self.log.replace(self.log.with_suffix(".old.log"))
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 list(self.argv),
