@@ -2,21 +2,22 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from fastapi import FastAPI
 
+from gateway_service.consumers import DIRECTORY
 from gateway_service.dashboard import api as dashboard
 from gateway_service.facts import api as facts
 from gateway_service.identity import api as identity
 from gateway_service.live import api as live
 from gateway_service.live.hub import LiveHub
+from gateway_service.portal import api as portal
 from gateway_service.proxy import api as proxy
 from gateway_service.proxy.documents import OwnersDocuments, merge
 from gateway_service.proxy.forwarding import http_client
 from gateway_service.settings import Settings
-from gateway_service.worker import DIRECTORY_CONSUMER
 from shared.contracts import membership
 from shared.database.engine import Database
 from shared.database.session import ReadSession
@@ -35,7 +36,10 @@ SERVICE = "gateway"
 async def posts_reader(session: ReadSession, issuer: str, subject: str, today: date) -> PostsRead:
     """A user's posts from the directory replica, as of what it has read."""
     posts = await read_posts(session, issuer, subject, today)
-    return PostsRead(posts, await as_of(session, DIRECTORY_CONSUMER, membership.POSTS))
+    # A replica that was never fed is as old as can be.
+    return PostsRead(
+        posts, await as_of(session, DIRECTORY, membership.POSTS) or datetime.min.replace(tzinfo=UTC)
+    )
 
 
 def build(settings: Settings) -> FastAPI:
@@ -47,7 +51,7 @@ def build(settings: Settings) -> FastAPI:
         settings=settings,
         database=database,
         # The order matters: what is not the gateway's own is passed on.
-        routers=[dashboard.router, facts.router, live.router, identity.router, proxy.router],
+        routers=[dashboard.router, facts.router, live.router, portal.router, identity.router, proxy.router],
         posts_reader=posts_reader,
         keys=KeyRing.load(settings.keys_file),
         ready_checks=[database_reachable(database)],

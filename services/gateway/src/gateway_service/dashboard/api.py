@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Query
 
+from gateway_service.consumers import VIEWS
 from gateway_service.dashboard import repository, use_cases
 from gateway_service.dashboard.schemas import Dashboard
 from shared.contracts.membership import MEMBERS
@@ -37,4 +38,4 @@ async def dashboard(
         raise NotFound("not-found")
     caller.require(Action.DASHBOARD_READ, path)
     found = await use_cases.read_dashboard(session, organisation_id, on or china_date(clock.now()), days)
-    return found.model_copy(update={"as_of": await as_of(session, MEMBERS)})
+    return found.model_copy(update={"as_of": await as_of(session, VIEWS, MEMBERS)})

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from gateway_service.consumers import VIEWS
 from gateway_service.facts import repository
 from gateway_service.facts.repository import Fact
 from gateway_service.facts.schemas import Timeline, TimelineEntry
@@ -44,7 +45,7 @@ async def timeline(
     return Timeline(
         items=[_entry(fact, language) for fact in shown],
         next_cursor=next_cursor,
-        as_of=await as_of(session, MEMBERS),
+        as_of=await as_of(session, VIEWS, MEMBERS),
     )
 
 
