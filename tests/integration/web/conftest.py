@@ -83,8 +83,8 @@ HOT = HotCommand(
 
 
 @router.post("/hot", status_code=201, response_model=Note)
-async def add_hot(body: NewNote, hot: Hot, caller: CurrentCaller) -> Response:
-    caller.require(Action.MEMBER_APPLY, body.path)
+async def add_hot(body: NewNote, hot: Hot) -> Response:
+    hot.caller.require(Action.MEMBER_APPLY, body.path)
     note = Note(id=new_id(), words=body.words)
     try:
         _, response = await HOT.run(hot, note.id, body.path, body.words, reply=note)

@@ -19,9 +19,10 @@ from starlette.types import Scope as AsgiScope
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.errors import BadRequest, Conflict, Invalid
 from shared.security.keys import KeyRing
+from shared.security.policy import Caller
 from shared.web.body import StrictRequest
 from shared.web.caller import CurrentCaller
-from shared.web.session import CurrentClock, Keys, Write
+from shared.web.session import Write
 
 #: A key is remembered so long; a later repetition would act again.
 KEPT_FOR: Final = timedelta(days=7)
@@ -109,19 +110,16 @@ class Claim:
         return b"reply|" + self.subject + self.key.encode()
 
 
-async def read_claim(
-    request: Request,
-    caller: CurrentCaller,
-    ring: Keys,
-    clock: CurrentClock,
-    idempotency_key: Annotated[
-        str | None, Header(description="8 to 128 of A-Z a-z 0-9 . _ : -, fresh for each command")
-    ] = None,
-) -> Claim:
-    """What the request claims; nothing is locked or looked up yet."""
-    if idempotency_key is None:
+KeyHeader = Annotated[
+    str | None, Header(description="8 to 128 of A-Z a-z 0-9 . _ : -, fresh for each command")
+]
+
+
+async def claim_of(request: Request, caller: Caller, key: str | None) -> Claim:
+    """What the request claims; nothing is locked or looked up yet. Raises BadRequest without a good key."""
+    if key is None:
         raise BadRequest("idempotency-key-missing")
-    if not _KEY.fullmatch(idempotency_key):
+    if not _KEY.fullmatch(key):
         raise BadRequest("idempotency-key-malformed")
     route = f"{request.method} {request.url.path}"
     if len(route) > _MAX_ROUTE:
@@ -129,12 +127,18 @@ async def read_claim(
     if not isinstance(request, StrictRequest):
         raise TypeError(f"{route} must be a route of shared.web.routing.api_router")
     subject = hashlib.sha256(f"{caller.issuer}\0{caller.subject}".encode()).digest()
-    return Claim(ring, subject, route, idempotency_key, await request.fingerprint(), clock.now())
+    state = request.app.state
+    return Claim(state.keys, subject, route, key, await request.fingerprint(), state.clock.now())
 
 
-async def claim_key(request: Request, claim: Annotated[Claim, Depends(read_claim)], session: Write) -> str:
+async def claim_key(
+    request: Request, caller: CurrentCaller, session: Write, idempotency_key: KeyHeader = None
+) -> str:
     """Claim the key for this transaction. 409 while a twin is running; a done twin's reply is sent again."""
-    await claim.hold(session)
+    claim = await claim_of(request, caller, idempotency_key)
+    if not (await session.execute(_LOCK, {"number": claim.lock})).scalar_one():
+        raise Conflict("request-still-running", retry_after=1)
+    await claim.replay(session)
     request.scope[CLAIM] = (claim, session)
     return claim.key
 
