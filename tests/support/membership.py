@@ -24,6 +24,14 @@ ROOT_ADMIN = "root-administrator"
 _serial = count(1)
 
 
+def credit_code(number: int) -> str:
+    """A valid unified social credit code of a made-up employer under an unassigned region code (GB 32100-2015)."""
+    digits = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+    body = f"91990000MA{number:07d}"
+    total = sum(digits.index(digit) * pow(3, place, 31) for place, digit in enumerate(body))
+    return body + digits[-total % 31]
+
+
 async def bootstrap(urls: DatabaseUrls, clock: StoppedClock) -> UUID:
     """A federation of one unit and its administrator; the id of the unit."""
     database = Database(urls.worker, pool_size=1, application_name="test-bootstrap")
