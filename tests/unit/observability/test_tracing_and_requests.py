@@ -91,6 +91,21 @@ def test_a_malformed_traceparent_begins_a_new_trace(exported: InMemorySpanExport
     assert span.parent is None
 
 
+def test_without_a_collector_ids_are_made_and_carried_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
+    provider = configure_tracing("membership", None)
+    with server_span("POST", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+        first = current_traceparent()
+    with server_span("POST", None):
+        second = current_traceparent()
+    provider.shutdown()
+    assert first is not None
+    assert second is not None
+    assert first.startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert second[3:35] not in first
+
+
 def test_outside_of_a_trace_there_is_none_to_carry() -> None:
     assert current_traceparent() is None
 

@@ -33,6 +33,8 @@ _GUARD: Final = re.compile(
     r"|(?P<phone>(?<!\d)(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d))"
     r"|(?P<text>[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+)"
 )
+#: Nearly every text is cleared by this at a tenth of the cost: the guard wants eleven digits or a character beyond ASCII.
+_SUSPICIOUS: Final = re.compile(r"[^\x00-\x7f]|\d(?:[ -]?\d){10}")
 _QUOTED: Final = re.compile(r"'(?![\w.\-]{1,64}')[^']*'|\[parameters: .*")
 _FRAMES: Final = 12
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
@@ -40,7 +42,7 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
 
 def redact(text: str) -> str:
     """`text` without what the guard takes for personal data; each hit is counted."""
-    return _GUARD.sub(_blot, text)
+    return _GUARD.sub(_blot, text) if _SUSPICIOUS.search(text) else text
 
 
 def _blot(hit: re.Match[str]) -> str:
