@@ -49,13 +49,18 @@ class Scope:
         return Scope((*self.paths, path), self.whole)
 
 
+def in_scope(column: str) -> str:
+    """SQL condition: the path in `column` lies in the scope of the transaction. For policies, and for views that stand for one."""
+    return f"{column} ^@ ANY ({_ALLOWED})"
+
+
 def policy_ddl(table: str, service: str, column: str = "path") -> list[str]:
     """Statements that put `table` under row-level security by its path `column` (of C collation).
 
     The application role sees and writes rows of its scope. The worker sees all rows by a policy of its own, and so does the
     owner: migrations and SECURITY DEFINER look-ups run as the owner, and FORCE makes their right an explicit one.
     """
-    allowed = f"{column} ^@ ANY ({_ALLOWED})"
+    allowed = in_scope(column)
     unscoped = f"unionhall_{service}_worker, unionhall_{service}_owner"
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",

@@ -1,9 +1,10 @@
 """Roster import: what a file of members goes through, and the words for what can be wrong with it. Pure, no IO."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from shared.kernel.errors import Conflict
 
@@ -106,7 +107,102 @@ _FROM: Final[dict[ImportState, frozenset[ImportState]]] = {
 }
 
 
-def require_step(state: ImportState, to: ImportState) -> None:
-    """Refuse a step that this state does not allow. Raises Conflict("roster-state")."""
-    if state not in _FROM[to]:
-        raise Conflict("roster-state", state=state.value)
+@dataclass(eq=False, kw_only=True)
+class RosterImport:
+    """One upload and what became of it. `staged` and `position` tell how far the running step is.
+
+    Created, updated, unchanged and rejected rows add up to `rows` as soon as the file is checked.
+    """
+
+    id: UUID
+    organisation_id: UUID
+    path: str
+    mode: Mode
+    state: ImportState = ImportState.CHECKING
+    file_name: str
+    file_bytes: int
+    file_blind: bytes
+    file_key_wrapped: bytes | None
+    format: Format | None = None
+    uploaded_issuer: str
+    uploaded_subject: str
+    uploaded_at: datetime
+    expires_at: datetime
+    decided_issuer: str | None = None
+    decided_subject: str | None = None
+    decided_at: datetime | None = None
+    apply_left: bool = False
+    undo_reason: str | None = None
+    finished_at: datetime | None = None
+    refusal: str | None = None
+    refusal_params: dict[str, str | int] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
+    staged: int = 0
+    position: int = 0
+    last_row: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    missing: int = 0
+    withdrawn: int = 0
+    undone: int = 0
+    kept: int = 0
+    version: int = 1
+
+    @property
+    def progress(self) -> float:
+        """How far the running step is, 0 to 1. Of a check nobody knows the number of rows before its end: half is all it says."""
+        if self.state is ImportState.CHECKING:
+            return 0.5 if self.staged else 0.0
+        if self.state in {ImportState.APPLYING, ImportState.UNDOING}:
+            return self.position / self.last_row if self.last_row else 0.0
+        return 1.0
+
+    def apply(self, issuer: str, subject: str, at: datetime, *, with_left: bool) -> None:
+        """Let the good rows become members; the rejected ones stay out. `with_left`: who is missing from a full roster leaves."""
+        self._step(ImportState.APPLYING)
+        if with_left and self.mode is not Mode.FULL:
+            raise Conflict("roster-not-full")
+        self.decided_issuer, self.decided_subject, self.decided_at = issuer, subject, at
+        self.apply_left, self.position = with_left, 0
+
+    def cancel(self, at: datetime) -> None:
+        """Stop between two chunks. What is applied stays and may be undone."""
+        self._step(ImportState.CANCELLED)
+        self.finished_at = at
+
+    def undo(self, issuer: str, subject: str, at: datetime, reason: str) -> None:
+        """Take back what was applied, row by row, by new events; rows that changed since stay as they are."""
+        if self.decided_at is None:
+            raise Conflict("roster-nothing-applied")
+        self._step(ImportState.UNDOING)
+        self.last_row, self.position = self.position, 0
+        self.decided_issuer, self.decided_subject, self.decided_at = issuer, subject, at
+        self.undo_reason = reason
+
+    def refuse(self, refused: FileRefused, at: datetime) -> None:
+        """The file as a whole cannot be used."""
+        self.state, self.finished_at = ImportState.REFUSED, at
+        self.refusal, self.refusal_params = refused.code, refused.params
+        self.rows = self.staged = 0
+        self.warnings = {}
+        self.version += 1
+
+    def warn(self, counts: dict[str, int]) -> None:
+        """Add to the counted warnings."""
+        self.warnings = {
+            code: self.warnings.get(code, 0) + counts.get(code, 0) for code in {**self.warnings, **counts}
+        }
+
+    def finish(self, state: ImportState, at: datetime) -> None:
+        """A background step is done."""
+        self.state, self.finished_at = state, at
+        self.version += 1
+
+    def _step(self, to: ImportState) -> None:
+        if self.state not in _FROM[to]:
+            raise Conflict("roster-state", state=self.state.value)
+        self.state = to
+        self.version += 1

@@ -42,7 +42,8 @@ class Task:
 
     def dump(self) -> bytes:
         """The task as one line."""
-        return orjson.dumps(asdict(self), option=orjson.OPT_NON_STR_KEYS) + b"\n"
+        fields = {**asdict(self), "import_id": str(self.import_id)}
+        return orjson.dumps(fields, option=orjson.OPT_NON_STR_KEYS) + b"\n"
 
     @classmethod
     def load(cls, line: bytes) -> Self:

@@ -1,0 +1,260 @@
+"""Every query of roster imports. What handles thousands of rows at a time is SQL of `statements`, on the driver's connection."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import delete, func, insert, select
+
+from membership_service.members import sealing
+from membership_service.rosters import statements
+from membership_service.rosters.domain import ImportState, RosterImport
+from membership_service.rosters.staged import STAGED
+from membership_service.rosters.tables import roster_file_pieces, roster_imports, roster_problems, roster_rows
+from shared.database.paths import in_subtree, path_end
+from shared.database.session import ReadSession, WriteSession, driver
+from shared.kernel.errors import NotFound
+from shared.security.fields import PersonKey
+from shared.security.keys import KeyRing
+
+#: Seconds for a statement over a whole roster of a million rows; the others keep the driver's own limit.
+_WHOLE_ROSTER: Final = 300.0
+_FORGET_ROWS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A row with problems, as they were staged."""
+
+    row_number: int
+    outcome: str
+    problems: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows of an import: (after, up to] by their numbers."""
+
+    import_id: UUID
+    after: int
+    up_to: int
+
+
+def add(session: WriteSession, roster: RosterImport) -> None:
+    """Write a new import."""
+    session.add(roster)
+
+
+async def get(session: ReadSession, import_id: UUID) -> RosterImport:
+    """The import. Raises NotFound, also for what the caller may not see."""
+    return _found(await session.scalar(select(RosterImport).where(roster_imports.c.id == import_id)))
+
+
+async def get_for_change(session: WriteSession, import_id: UUID) -> RosterImport:
+    """The import, locked until the transaction ends: steps of users and chunks of jobs take turns."""
+    locked = select(RosterImport).where(roster_imports.c.id == import_id).with_for_update()
+    return _found(await session.scalar(locked.execution_options(populate_existing=True)))
+
+
+async def page(session: ReadSession, path: str, before: UUID | None, limit: int) -> Sequence[RosterImport]:
+    """Up to `limit` imports of a subtree with an id below `before`, newest first."""
+    found = select(RosterImport).where(in_subtree(roster_imports.c.path, path))
+    if before is not None:
+        found = found.where(roster_imports.c.id < before)
+    return (await session.scalars(found.order_by(roster_imports.c.id.desc()).limit(limit))).all()
+
+
+async def same_file_before(session: ReadSession, roster: RosterImport) -> UUID | None:
+    """An earlier import of the same file for the same unit: a hint, no obstacle."""
+    earlier = select(roster_imports.c.id).where(
+        roster_imports.c.organisation_id == roster.organisation_id,
+        roster_imports.c.file_blind == roster.file_blind,
+        roster_imports.c.id < roster.id,
+        roster_imports.c.state != ImportState.UNDONE,
+    )
+    return await session.scalar(earlier.order_by(roster_imports.c.id.desc()).limit(1))
+
+
+async def add_piece(session: WriteSession, import_id: UUID, position: int, sealed: bytes) -> None:
+    """Keep one sealed piece of the file."""
+    await session.execute(
+        insert(roster_file_pieces).values(import_id=import_id, position=position, sealed=sealed)
+    )
+
+
+async def piece(session: ReadSession, import_id: UUID, position: int) -> bytes | None:
+    """One sealed piece; None after the last."""
+    one = select(roster_file_pieces.c.sealed).where(
+        roster_file_pieces.c.import_id == import_id, roster_file_pieces.c.position == position
+    )
+    sealed: bytes | None = await session.scalar(one)
+    return sealed
+
+
+async def problem_rows(session: ReadSession, import_id: UUID, after: int, limit: int) -> Sequence[ProblemRow]:
+    """Up to `limit` rows with problems and a number above `after`, in the order of the file."""
+    rows = (
+        select(roster_problems.c.row_number, roster_problems.c.outcome, roster_problems.c.problems)
+        .where(roster_problems.c.import_id == import_id, roster_problems.c.row_number > after)
+        .order_by(roster_problems.c.row_number)
+        .limit(limit)
+    )
+    return [ProblemRow(row.row_number, row.outcome, row.problems) for row in await session.execute(rows)]
+
+
+async def stage(session: WriteSession, roster: RosterImport, copy_bytes: bytes, last_row: int) -> None:
+    """Write a chunk that the child checked, and compare it with the members there are. Adds to the counted warnings."""
+    connection = await driver(session)
+    await connection.copy_to_table("roster_rows", source=_once(copy_bytes), columns=STAGED, format="binary")
+    span = (roster.id, roster.last_row, last_row)
+    bounds = (roster.path, path_end(roster.path))
+    # Fresh rows have no statistics; each has at most one member to find, by a unique index.
+    await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    await connection.execute(statements.REJECT_UNKNOWN_UNITS, *span, *bounds)
+    await connection.execute(statements.COMPARE, *span, *bounds, roster.organisation_id)
+    shared_phones = await connection.fetchval(statements.COUNT_SHARED_PHONES, *span, *bounds)
+    if shared_phones:
+        roster.warn({"roster-phone-shared": shared_phones})
+    roster.last_row = last_row
+
+
+async def finish_check(session: WriteSession, roster: RosterImport) -> None:
+    """Reject who stands in the file twice, and count."""
+    connection = await driver(session)
+    await connection.execute("SET LOCAL enable_nestloop = off")
+    await connection.execute(statements.REJECT_DUPLICATES, roster.id, timeout=_WHOLE_ROSTER)
+    twice = await connection.fetchval(statements.COUNT_PHONES_TWICE, roster.id, timeout=_WHOLE_ROSTER)
+    if twice:
+        roster.warn({"roster-phone-shared": twice})
+    await count(session, roster)
+
+
+async def count(session: WriteSession, roster: RosterImport) -> None:
+    """Set the totals from the rows."""
+    connection = await driver(session)
+    totals = await connection.fetchrow(statements.TOTALS, roster.id, timeout=_WHOLE_ROSTER)
+    assert totals is not None  # noqa: S101 - an aggregate without GROUP BY has a row
+    for name in ("rows", "created", "updated", "unchanged", "rejected"):
+        setattr(roster, name, totals[name])
+
+
+async def next_span(session: WriteSession, roster: RosterImport, rows: int) -> Span | None:
+    """The next `rows` rows after the import's position; None when none is left up to its last row."""
+    connection = await driver(session)
+    up_to = await connection.fetchval(statements.NEXT_POSITION, roster.id, roster.position, rows)
+    if up_to is None or roster.position >= roster.last_row:
+        return None
+    return Span(roster.id, roster.position, min(up_to, roster.last_row))
+
+
+async def apply(
+    session: WriteSession, roster: RosterImport, span: Span, ring: KeyRing, now: datetime, today: date
+) -> None:
+    """Admit and change the people of a span, with history and events. Rows that no longer fit become rejected."""
+    connection = await driver(session)
+    await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    where = (span.import_id, span.after, span.up_to)
+    locked = await connection.fetch(
+        statements.LOCK_UNITS, *where, roster.organisation_id, roster.path, path_end(roster.path)
+    )
+    ids, codes, paths = ([unit[name] for unit in locked] for name in ("id", "code", "path"))
+    default = next((unit["code"] for unit in locked if unit["id"] == roster.organisation_id), None)
+    actor = (roster.decided_issuer, roster.decided_subject)
+    people = await connection.fetch(statements.LOCK_UPDATED, *where, ids, codes, paths, default)
+    if people:
+        columns = _resealed(ring, people)
+        await connection.execute(statements.UPDATE, roster.id, *columns, now, today, *actor)
+    await connection.execute(statements.REJECT_NOT_UPDATED, *where)
+    await connection.execute(statements.CREATE, *where, ids, codes, paths, default, now, today, *actor)
+    await connection.execute(statements.REJECT_NOT_CREATED, *where)
+
+
+async def undo(session: WriteSession, roster: RosterImport, span: Span, now: datetime, today: date) -> None:
+    """Take the people of a span back, except those who changed since; counts both."""
+    connection = await driver(session)
+    await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    where = (span.import_id, span.after, span.up_to)
+    by = (now, today, roster.decided_issuer, roster.decided_subject, roster.undo_reason)
+    roster.kept += await connection.fetchval(statements.KEEP_CHANGED, *where)
+    roster.undone += await connection.fetchval(statements.UNDO_CREATED, *where, *by)
+    roster.undone += await connection.fetchval(statements.UNDO_UPDATED, *where, *by)
+
+
+async def forget_rows(session: WriteSession, import_id: UUID) -> bool:
+    """Delete some staged rows of an import; False when none was left."""
+    some = (
+        select(roster_rows.c.row_number)
+        .where(roster_rows.c.import_id == import_id)
+        .order_by(roster_rows.c.row_number)
+        .limit(_FORGET_ROWS)
+        .scalar_subquery()
+    )
+    gone = await session.execute(
+        delete(roster_rows)
+        .where(roster_rows.c.import_id == import_id, roster_rows.c.row_number.in_(some))
+        .returning(roster_rows.c.row_number),
+        execution_options={"synchronize_session": False},
+    )
+    return len(gone.all()) > 0
+
+
+async def forget_file(session: WriteSession, roster: RosterImport) -> None:
+    """Destroy the uploaded file: first of all its key."""
+    roster.file_key_wrapped = None
+    roster.version += 1
+    await session.execute(delete(roster_file_pieces).where(roster_file_pieces.c.import_id == roster.id))
+
+
+async def next_expired(session: WriteSession, now: datetime) -> RosterImport | None:
+    """The oldest import whose time has run out and whose file is still there, locked."""
+    expired = (
+        select(RosterImport)
+        .where(roster_imports.c.expires_at < now, roster_imports.c.file_key_wrapped.is_not(None))
+        .order_by(roster_imports.c.expires_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return await session.scalar(expired)
+
+
+async def file_pieces_count(session: ReadSession, import_id: UUID) -> int:
+    """How many pieces the file has."""
+    pieces = select(func.count()).where(roster_file_pieces.c.import_id == import_id)
+    return await session.scalar(pieces) or 0
+
+
+def _resealed(ring: KeyRing, people: Sequence[asyncpg.Record]) -> tuple[list[Any], ...]:
+    """Row numbers, phones, birth dates, units, paths: what is new is opened as staged and sealed under the member's own key."""
+    rows: list[tuple[Any, ...]] = []
+    for person in people:
+        staged = PersonKey.opened(ring, person["row_key"], person["row_key_version"])
+        own = PersonKey.opened(ring, person["member_key"], person["member_key_version"])
+        sealed = [
+            _moved(staged, own, column, person["sealed_for"], person["id"], person[column])
+            for column in ("phone_sealed", "birth_date_sealed")
+        ]
+        rows.append((person["row_number"], *sealed, person["unit_id"], person["unit_path"]))
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def _moved(
+    staged: PersonKey, own: PersonKey, column: str, sealed_for: UUID, member_id: UUID, value: bytes | None
+) -> bytes | None:
+    if value is None:
+        return None
+    plain = staged.unseal(value, table=sealing.TABLE, column=column, record=sealed_for)
+    return own.seal(plain, table=sealing.TABLE, column=column, record=member_id)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    """The driver takes bytes for a file's name."""
+    yield content
+
+
+def _found(roster: RosterImport | None) -> RosterImport:
+    if roster is None:
+        raise NotFound("not-found")
+    return roster

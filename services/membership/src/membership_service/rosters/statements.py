@@ -1,0 +1,342 @@
+"""The set-based SQL of roster imports: comparing, applying and undoing ranges of staged rows. asyncpg parameters ($1 …).
+
+All run as the worker, who sees every row; ranges are (after, up to] of row numbers. Units are locked before members
+(`membership_service.organisations.repository.get_to_stand_on` says why).
+"""
+
+from typing import Final
+
+from membership_service.rosters.columns import Column
+
+_RANGE: Final = "r.import_id = $1 AND r.row_number > $2 AND r.row_number <= $3"
+#: Statuses from which a roster admits; in the others the person belongs somewhere already, or is dead.
+_JOINS: Final = "('applied', 'returned', 'withdrawn')"
+_BELONGS: Final = "('applied', 'active', 'retained', 'transferring')"
+
+
+def _problem(column: Column, code: str, masked: str = "''", params: str = "'{}'::jsonb") -> str:
+    return f"jsonb_build_array(jsonb_build_object('column', '{column.value}', 'code', {code}, 'masked', {masked}, 'params', {params}))"
+
+
+#: $4 path and $5 path end of the import's unit. A code that holds a long number is not shown: it may be somebody's.
+REJECT_UNKNOWN_UNITS: Final = f"""
+    UPDATE roster_rows r SET outcome = 'rejected', problems = {
+    _problem(
+        Column.ORGANISATION,
+        "'roster-organisation-unknown'",
+        "CASE WHEN r.organisation_code ~ '[0-9]{{8}}' THEN '' ELSE r.organisation_code END",
+    )
+}
+    WHERE {_RANGE} AND r.outcome = 'created' AND r.organisation_code IS NOT NULL AND NOT EXISTS (
+        SELECT FROM organisations o
+        WHERE o.code = r.organisation_code AND o.dissolved_on IS NULL AND o.path >= $4 AND o.path < $5
+    )
+""".replace("{{8}}", "{8}")
+
+#: $4, $5 as above, $6 the import's unit. Only what differs from "a new person" is written.
+COMPARE: Final = f"""
+    WITH compared AS MATERIALIZED (
+        SELECT r.row_number, m.id, m.version,
+            CASE
+                WHEN m.status = 'deceased' AND m.path >= $4 AND m.path < $5 THEN 'roster-member-deceased'
+                WHEN m.status = 'deceased' THEN 'roster-member-elsewhere'
+                WHEN m.status IN {_BELONGS} AND m.organisation_id <> coalesce(o.id, $6) THEN 'roster-member-elsewhere'
+            END AS refusal,
+            m.status IN {_JOINS} OR m.name <> r.name OR r.phone_blind <> coalesce(m.phone_blind, '')
+                OR r.employment_form <> m.employment_form OR (r.gender <> 'unknown' AND r.gender <> m.gender)
+                OR r.birth_year <> coalesce(m.birth_year, 0) AS differs
+        FROM roster_rows r
+        JOIN members m ON m.document_blind = r.document_blind
+        LEFT JOIN organisations o ON o.code = r.organisation_code
+        WHERE {_RANGE} AND r.outcome = 'created'
+    )
+    UPDATE roster_rows r SET
+        outcome = CASE WHEN c.refusal IS NOT NULL THEN 'rejected' WHEN c.differs THEN 'updated' ELSE 'unchanged' END,
+        problems = CASE WHEN c.refusal IS NOT NULL THEN {_problem(Column.DOCUMENT_NUMBER, "c.refusal", "r.document_masked")} END,
+        matched_id = CASE WHEN c.refusal IS NULL THEN c.id END,
+        matched_version = CASE WHEN c.refusal IS NULL THEN c.version END
+    FROM compared c WHERE r.import_id = $1 AND r.row_number = c.row_number
+"""
+
+#: How many rows of a range share their phone with somebody else of the import's subtree ($4, $5).
+COUNT_SHARED_PHONES: Final = f"""
+    SELECT count(*) FROM roster_rows r
+    WHERE {_RANGE} AND r.phone_blind IS NOT NULL AND EXISTS (
+        SELECT FROM members m
+        WHERE m.phone_blind = r.phone_blind AND m.document_blind IS DISTINCT FROM r.document_blind AND m.path >= $4 AND m.path < $5
+    )
+"""
+
+#: Every row of a person who stands in the file twice is rejected and names the others. $1 import.
+REJECT_DUPLICATES: Final = f"""
+    WITH twice AS (
+        SELECT document_blind, array_agg(row_number ORDER BY row_number) AS numbers
+        FROM roster_rows WHERE import_id = $1 AND document_blind IS NOT NULL
+        GROUP BY document_blind HAVING count(*) > 1
+    )
+    UPDATE roster_rows r SET outcome = 'rejected', matched_id = NULL, matched_version = NULL,
+        problems = coalesce(r.problems, '[]') || {
+    _problem(
+        Column.DOCUMENT_NUMBER,
+        "'roster-duplicate-rows'",
+        "r.document_masked",
+        "jsonb_build_object('rows', array_to_string((twice.numbers)[1:10], ', '))",
+    )
+}
+    FROM twice WHERE r.import_id = $1 AND r.document_blind = twice.document_blind
+"""
+
+TOTALS: Final = """
+    SELECT count(*) FILTER (WHERE outcome = 'created') AS created, count(*) FILTER (WHERE outcome = 'updated') AS updated,
+        count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged, count(*) FILTER (WHERE outcome = 'rejected') AS rejected,
+        count(*) AS rows, coalesce(max(row_number), 0) AS last_row
+    FROM roster_rows WHERE import_id = $1
+"""
+
+#: Phones that stand in the file more than once.
+COUNT_PHONES_TWICE: Final = """
+    SELECT count(phone_blind) - count(DISTINCT phone_blind) FROM roster_rows WHERE import_id = $1 AND outcome <> 'rejected'
+"""
+
+#: The units that rows of a range join, kept from moving and dissolving; $4 the import's unit, $5 path and $6 path end of it.
+LOCK_UNITS: Final = f"""
+    SELECT o.id, o.code, o.path FROM organisations o
+    WHERE o.dissolved_on IS NULL AND o.path >= $5 AND o.path < $6 AND (o.id = $4 OR o.code IN (
+        SELECT r.organisation_code FROM roster_rows r WHERE {_RANGE} AND r.organisation_code IS NOT NULL
+    ))
+    ORDER BY o.id FOR SHARE
+"""
+
+#: The event's data; the members row is `m`.
+_STATE: Final = """json_build_object(
+    'member_id', m.id, 'organisation_id', m.organisation_id, 'status', m.status, 'gender', m.gender, 'birth_year', m.birth_year,
+    'employment_form', m.employment_form, 'joined_on', m.joined_on, 'left_on', m.left_on)"""
+
+
+def _outbox(rows: str, kind: str, data: str, now: str) -> str:
+    """INSERT of one outbox row for each row of `rows` (as m): `kind` and `data` are SQL."""
+    return f"""
+        INSERT INTO outbox (event_id, topic, key, type, sequence, source, time, payload)
+        SELECT uuidv7(), 'unionhall.membership.members.v1', m.id, 'unionhall.membership.member.' || {kind} || '.v1', m.version,
+            '/unionhall/membership', {now}, convert_to(({data})::text, 'UTF8')
+        FROM {rows} m"""  # noqa: S608 - constants of this module
+
+
+#: Admit the new people of a range. $4 ids, $5 codes, $6 paths of the locked units, $7 code of the import's unit,
+#: $8 now, $9 today, $10 issuer and $11 subject of who applies. A person who came meanwhile by another way is left out.
+CREATE: Final = f"""
+    WITH units AS (SELECT * FROM unnest($4::uuid[], $5::text[], $6::text[]) AS unit (id, code, path)),
+    admitted AS (
+        INSERT INTO members AS m (
+            id, member_number, name, name_pinyin, name_initials, other_pinyin, other_initials, document_type, document_sealed,
+            document_blind, last4_blind, phone_sealed, phone_blind, birth_date_sealed, data_key_wrapped, key_version, gender,
+            birth_year, employment_form, status, organisation_id, path, joined_on, version, created_at, updated_at)
+        SELECT r.member_id, lpad(nextval('member_numbers')::text, 10, '0'), r.name, r.name_pinyin, r.name_initials,
+            r.other_pinyin, r.other_initials, r.document_type, r.document_sealed, r.document_blind, r.last4_blind,
+            r.phone_sealed, r.phone_blind, r.birth_date_sealed, r.data_key_wrapped, r.key_version, r.gender, r.birth_year,
+            coalesce(r.employment_form, 'contract'), 'active', units.id, units.path, coalesce(r.joined_on, $9::date), 1, $8::timestamptz, $8::timestamptz
+        FROM roster_rows r JOIN units ON units.code = coalesce(r.organisation_code, $7::text)
+        WHERE {_RANGE} AND r.outcome = 'created'
+        ORDER BY r.row_number
+        ON CONFLICT DO NOTHING
+        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version
+    ),
+    belonging AS (
+        INSERT INTO affiliations (member_id, from_version, organisation_id, from_on)
+        SELECT m.id, m.version, m.organisation_id, m.joined_on FROM admitted m
+    ),
+    remembered AS (
+        INSERT INTO member_history
+            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject)
+        SELECT m.id, m.version, 'admitted', $8::timestamptz, m.joined_on, m.organisation_id, $10::text, $11::text FROM admitted m
+    ),
+    published AS ({_outbox("admitted", "'admitted'", f"json_build_object('on', m.joined_on, 'state', {_STATE})", "$8::timestamptz")})
+    SELECT count(*) FROM admitted
+"""
+
+#: New people of a range who are not there after CREATE.
+REJECT_NOT_CREATED: Final = f"""
+    UPDATE roster_rows r SET outcome = 'rejected',
+        problems = {_problem(Column.DOCUMENT_NUMBER, "'roster-changed-since-check'", "r.document_masked")}
+    WHERE {_RANGE} AND r.outcome = 'created' AND NOT EXISTS (SELECT FROM members m WHERE m.id = r.member_id)
+"""
+
+#: The people of a range to change, locked, if they are as they were when compared; $4–$7 as in CREATE.
+LOCK_UPDATED: Final = f"""
+    SELECT r.row_number, m.id, m.data_key_wrapped AS member_key, m.key_version AS member_key_version, r.member_id AS sealed_for,
+        r.data_key_wrapped AS row_key, r.key_version AS row_key_version,
+        CASE WHEN r.phone_blind <> coalesce(m.phone_blind, '') THEN r.phone_sealed END AS phone_sealed,
+        CASE WHEN r.birth_year <> coalesce(m.birth_year, 0) THEN r.birth_date_sealed END AS birth_date_sealed,
+        unit.id AS unit_id, unit.path AS unit_path
+    FROM roster_rows r
+    JOIN members m ON m.id = r.matched_id
+    JOIN unnest($4::uuid[], $5::text[], $6::text[]) AS unit (id, code, path) ON unit.code = coalesce(r.organisation_code, $7)
+    WHERE {_RANGE} AND r.outcome = 'updated' AND r.applied_version IS NULL
+        AND m.version = r.matched_version AND m.erased_at IS NULL
+        AND (m.status IN {_JOINS} OR m.organisation_id = unit.id)
+    ORDER BY m.id FOR UPDATE OF m
+"""
+
+#: $1 import, $2 row numbers, $3 sealed phones and $4 sealed birth dates (NULL: as before), $5 units, $6 paths, $7 now, $8 today,
+#: $9 issuer, $10 subject. What held before is kept for an undo, in ciphertext where it was.
+UPDATE: Final = f"""
+    WITH given AS (
+        SELECT * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::uuid[], $6::text[])
+            AS given (row_number, phone_sealed, birth_date_sealed, unit_id, unit_path)
+    ),
+    changed AS (
+        UPDATE members m SET
+            name = r.name, name_pinyin = r.name_pinyin, name_initials = r.name_initials,
+            other_pinyin = r.other_pinyin, other_initials = r.other_initials,
+            phone_sealed = coalesce(g.phone_sealed, m.phone_sealed),
+            phone_blind = CASE WHEN g.phone_sealed IS NULL THEN m.phone_blind ELSE r.phone_blind END,
+            birth_date_sealed = coalesce(g.birth_date_sealed, m.birth_date_sealed),
+            birth_year = coalesce(r.birth_year, m.birth_year),
+            gender = CASE WHEN r.gender = 'unknown' THEN m.gender ELSE r.gender END,
+            employment_form = coalesce(r.employment_form, m.employment_form),
+            status = CASE WHEN m.status IN {_JOINS} THEN 'active' ELSE m.status END,
+            organisation_id = CASE WHEN m.status IN {_JOINS} THEN g.unit_id ELSE m.organisation_id END,
+            path = CASE WHEN m.status IN {_JOINS} THEN g.unit_path ELSE m.path END,
+            joined_on = CASE WHEN m.status IN {_JOINS} THEN $8::date ELSE m.joined_on END,
+            left_on = CASE WHEN m.status IN {_JOINS} THEN NULL ELSE m.left_on END,
+            escalated_at = CASE WHEN m.status IN {_JOINS} THEN NULL ELSE m.escalated_at END,
+            member_number = coalesce(m.member_number, lpad(nextval('member_numbers')::text, 10, '0')),
+            version = m.version + 1, updated_at = $7::timestamptz
+        FROM given g JOIN roster_rows r ON r.import_id = $1 AND r.row_number = g.row_number
+        WHERE m.id = r.matched_id
+        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version,
+            r.row_number, old.status AS old_status, jsonb_build_object(
+                'status', old.status, 'name', old.name, 'name_pinyin', old.name_pinyin, 'name_initials', old.name_initials,
+                'other_pinyin', old.other_pinyin, 'other_initials', old.other_initials,
+                'phone_sealed', encode(old.phone_sealed, 'hex'), 'phone_blind', encode(old.phone_blind, 'hex'),
+                'birth_date_sealed', encode(old.birth_date_sealed, 'hex'), 'birth_year', old.birth_year,
+                'gender', old.gender, 'employment_form', old.employment_form) AS previous
+    ),
+    kept AS (
+        UPDATE roster_rows r SET applied_version = m.version, previous = m.previous
+        FROM changed m WHERE r.import_id = $1 AND r.row_number = m.row_number
+    ),
+    approved AS (
+        UPDATE affiliations a SET from_on = $8::date FROM changed m WHERE a.member_id = m.id AND a.to_on IS NULL AND m.old_status = 'applied'
+    ),
+    belonging AS (
+        INSERT INTO affiliations (member_id, from_version, organisation_id, from_on)
+        SELECT m.id, m.version, m.organisation_id, $8::date FROM changed m WHERE m.old_status IN ('returned', 'withdrawn')
+    ),
+    remembered AS (
+        INSERT INTO member_history
+            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject)
+        SELECT m.id, m.version, CASE WHEN m.old_status IN {
+    _JOINS
+} THEN 'admitted' ELSE 'changed' END, $7::timestamptz, $8::date, m.organisation_id,
+            $9::text, $10::text
+        FROM changed m
+    ),
+    published AS ({
+    _outbox(
+        "changed",
+        f"CASE WHEN m.old_status IN {_JOINS} THEN 'admitted' ELSE 'changed' END",
+        f"json_build_object('on', $8::date, 'state', {_STATE})",
+        "$7::timestamptz",
+    )
+})
+    SELECT count(*) FROM changed
+"""
+
+#: People of a range to change who were no longer as compared.
+REJECT_NOT_UPDATED: Final = f"""
+    UPDATE roster_rows r SET outcome = 'rejected',
+        problems = {_problem(Column.DOCUMENT_NUMBER, "'roster-changed-since-check'", "r.document_masked")}
+    WHERE {_RANGE} AND r.outcome = 'updated' AND r.applied_version IS NULL
+"""
+
+#: Undo the admissions of a range. $4 now, $5 today, $6 issuer, $7 subject, $8 reason. The document number becomes free.
+UNDO_CREATED: Final = f"""
+    WITH gone AS (
+        UPDATE members m SET status = 'withdrawn', left_on = greatest($5::date, m.joined_on), document_blind = NULL, last4_blind = NULL,
+            phone_blind = NULL, version = m.version + 1, updated_at = $4::timestamptz
+        FROM roster_rows r
+        WHERE {_RANGE} AND r.outcome = 'created' AND m.id = r.member_id AND m.version = 1
+        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version
+    ),
+    ended AS (UPDATE affiliations a SET to_on = m.left_on FROM gone m WHERE a.member_id = m.id AND a.to_on IS NULL),
+    remembered AS (
+        INSERT INTO member_history
+            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject, reason)
+        SELECT m.id, m.version, 'withdrawn', $4::timestamptz, m.left_on, m.organisation_id, $6::text, $7::text, $8::text FROM gone m
+    ),
+    published AS ({
+    _outbox(
+        "gone",
+        "'withdrawn'",
+        f"json_build_object('on', m.left_on, 'undone', true, 'state', {_STATE})",
+        "$4::timestamptz",
+    )
+})
+    SELECT count(*) FROM gone
+"""
+
+#: Undo the changes of a range: details as before; who was admitted again leaves again. Parameters as in UNDO_CREATED.
+UNDO_UPDATED: Final = f"""
+    WITH restored AS (
+        UPDATE members m SET
+            name = r.previous->>'name', name_pinyin = r.previous->>'name_pinyin', name_initials = r.previous->>'name_initials',
+            other_pinyin = r.previous->>'other_pinyin', other_initials = r.previous->>'other_initials',
+            phone_sealed = decode(r.previous->>'phone_sealed', 'hex'), phone_blind = decode(r.previous->>'phone_blind', 'hex'),
+            birth_date_sealed = decode(r.previous->>'birth_date_sealed', 'hex'),
+            birth_year = (r.previous->>'birth_year')::int, gender = r.previous->>'gender',
+            employment_form = r.previous->>'employment_form',
+            status = CASE WHEN r.previous->>'status' IN {_JOINS} THEN 'withdrawn' ELSE m.status END,
+            left_on = CASE WHEN r.previous->>'status' IN {
+    _JOINS
+} THEN greatest($5::date, m.joined_on) ELSE m.left_on END,
+            version = m.version + 1, updated_at = $4::timestamptz
+        FROM roster_rows r
+        WHERE {_RANGE} AND r.outcome = 'updated' AND m.id = r.matched_id AND m.version = r.applied_version
+        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version,
+            r.previous->>'status' IN {_JOINS} AS leaves
+    ),
+    ended AS (
+        UPDATE affiliations a SET to_on = m.left_on FROM restored m WHERE a.member_id = m.id AND a.to_on IS NULL AND m.leaves
+    ),
+    remembered AS (
+        INSERT INTO member_history
+            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject, reason)
+        SELECT m.id, m.version, CASE WHEN m.leaves THEN 'withdrawn' ELSE 'changed' END, $4::timestamptz, $5::date, m.organisation_id, $6::text, $7::text, $8::text
+        FROM restored m
+    ),
+    published AS ({
+    _outbox(
+        "restored",
+        "CASE WHEN m.leaves THEN 'withdrawn' ELSE 'changed' END",
+        f'''CASE WHEN m.leaves THEN json_build_object('on', $5::date, 'undone', true, 'state', {_STATE})
+                ELSE json_build_object('on', $5::date, 'state', {_STATE}) END''',
+        "$4::timestamptz",
+    )
+})
+    SELECT count(*) FROM restored
+"""
+
+#: Rows of a range that an undo must leave, marked with why. Locks all its people, so that UNDO_CREATED and UNDO_UPDATED, which
+#: follow in the same transaction, see the same.
+KEEP_CHANGED: Final = f"""
+    WITH standing AS MATERIALIZED (
+        SELECT r.row_number, m.version <> coalesce(r.applied_version, 1) AS is_changed
+        FROM roster_rows r JOIN members m ON m.id = coalesce(r.matched_id, r.member_id)
+        WHERE {_RANGE} AND (r.outcome = 'created' OR (r.outcome = 'updated' AND r.applied_version IS NOT NULL))
+        ORDER BY m.id FOR UPDATE OF m
+    ), kept AS (
+        UPDATE roster_rows r SET
+            problems = {_problem(Column.DOCUMENT_NUMBER, "'roster-undo-changed-since'", "r.document_masked")}
+        FROM standing s WHERE r.import_id = $1 AND r.row_number = s.row_number AND s.is_changed
+        RETURNING 1
+    )
+    SELECT count(*) FROM kept
+"""
+
+#: Row numbers that end a chunk of $3 rows after row $2: the next position, NULL when no row is left.
+NEXT_POSITION: Final = """
+    SELECT max(row_number) FROM (
+        SELECT row_number FROM roster_rows WHERE import_id = $1 AND row_number > $2 ORDER BY row_number LIMIT $3
+    ) AS chunk
+"""
