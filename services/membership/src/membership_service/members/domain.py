@@ -3,10 +3,10 @@
 Every step raises `version` by one and returns the history entry of that version; one version is one event.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from membership_service.acting import By
@@ -50,6 +50,33 @@ class Act:
     by: By
     on: date
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What is stored of a person; fields are those of Member with the same names. `sealing.details` makes it."""
+
+    name: str
+    name_pinyin: str
+    name_initials: str
+    other_pinyin: str | None
+    other_initials: str | None
+    document_type: DocumentType
+    document_sealed: bytes
+    document_blind: bytes
+    last4_blind: bytes
+    phone_sealed: bytes | None
+    phone_blind: bytes | None
+    birth_date_sealed: bytes | None
+    data_key_wrapped: bytes
+    key_version: int
+    gender: Gender
+    birth_year: int | None
+    employment_form: EmploymentForm
+
+    def columns(self) -> dict[str, Any]:
+        """Values by column."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
 @dataclass(eq=False, kw_only=True)
@@ -125,14 +152,43 @@ class Member:
     updated_at: datetime
     affiliations: list[Affiliation] = field(default_factory=list)
 
+    @classmethod
+    def apply(
+        cls, member_id: UUID, details: Details, organisation_id: UUID, path: str, act: Act
+    ) -> "tuple[Member, HistoryEntry]":
+        """Somebody new asks to join; version 1."""
+        member = cls(
+            id=member_id,
+            **details.columns(),
+            status=MemberStatus.APPLIED,
+            organisation_id=organisation_id,
+            path=path,
+            applied_at=act.by.at,
+            applied_by_issuer=act.by.issuer,
+            applied_by_subject=act.by.subject,
+            version=0,
+            created_at=act.by.at,
+            updated_at=act.by.at,
+        )
+        entry = member._step(Happening.APPLIED, act)
+        member._open(organisation_id, None)
+        return member, entry
+
     def must_be(self, version: int) -> None:
         """Raises StaleVersion when the caller has seen another version."""
         if version != self.version:
-            raise StaleVersion("stale-version", current=self.version)
+            raise StaleVersion("stale-version")
 
-    def apply_again(self, organisation_id: UUID, path: str, act: Act) -> HistoryEntry:
+    def take(self, details: Details) -> None:
+        """Replace what is stored of the person."""
+        for name, value in details.columns().items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
+
+    def apply_again(self, details: Details, organisation_id: UUID, path: str, act: Act) -> HistoryEntry:
         """Apply after a return or after leaving: the same row, a new affiliation."""
         self._must(MAY_APPLY, "member-exists")
+        self.take(details)
         self.status, self.organisation_id, self.path = MemberStatus.APPLIED, organisation_id, path
         self.joined_on = self.left_on = self.escalated_at = None
         self.applied_at = act.by.at
@@ -160,10 +216,16 @@ class Member:
         self._close(act.on)
         return self._step(Happening.RETURNED, act)
 
-    def change(self, act: Act) -> HistoryEntry:
-        """Note that details were changed (the caller has set them)."""
-        if self.status is MemberStatus.DECEASED:
-            raise Conflict("member-deceased")
+    def change(self, details: Details, act: Act) -> HistoryEntry:
+        """Correct or complete what is known of the person."""
+        self._must(set(MemberStatus) - {MemberStatus.DECEASED}, "member-deceased")
+        self.take(details)
+        return self._step(Happening.CHANGED, act)
+
+    def link(self, issuer: str, subject: str, act: Act) -> HistoryEntry:
+        """Say which user of the identity provider this member is."""
+        self._must(set(MemberStatus) - {MemberStatus.DECEASED}, "member-deceased")
+        self.user_issuer, self.user_subject = issuer, subject
         return self._step(Happening.CHANGED, act)
 
     def retain(self, act: Act) -> HistoryEntry:
@@ -181,7 +243,9 @@ class Member:
 
     def withdraw(self, act: Act) -> HistoryEntry:
         """Leave the union, or take back an application."""
-        self._must({MemberStatus.ACTIVE, MemberStatus.RETAINED, MemberStatus.APPLIED}, "member-cannot-withdraw")
+        self._must(
+            {MemberStatus.ACTIVE, MemberStatus.RETAINED, MemberStatus.APPLIED}, "member-cannot-withdraw"
+        )
         _need_reason(act)
         self.status = MemberStatus.WITHDRAWN
         self._leave(act.on)
@@ -189,7 +253,9 @@ class Member:
 
     def decease(self, act: Act) -> HistoryEntry:
         """The member died on `act.on`. A running transfer must be cancelled first."""
-        self._must(set(MemberStatus) - {MemberStatus.DECEASED, MemberStatus.TRANSFERRING}, "member-cannot-decease")
+        self._must(
+            set(MemberStatus) - {MemberStatus.DECEASED, MemberStatus.TRANSFERRING}, "member-cannot-decease"
+        )
         if act.on > china_date(act.by.at):
             raise Invalid("date-in-future", field="on")
         if self.joined_on and act.on < self.joined_on:

@@ -28,7 +28,7 @@ class Person:
     warnings: tuple[str, ...] = ()
 
 
-def check_person(  # noqa: PLR0913 -- one parameter for each fact of a person
+def check_person(
     *,
     name: str,
     document_type: DocumentType,

@@ -12,7 +12,9 @@ _ABROAD: Final = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 
 def normalise(phone: str) -> str | None:
     """A Chinese mobile as 11 digits, a landline with its area code, a foreign number as +…; None for anything else."""
-    plain = phone if phone.isascii() and phone.isdigit() else _NOISE.sub("", unicodedata.normalize("NFKC", phone))
+    plain = (
+        phone if phone.isascii() and phone.isdigit() else _NOISE.sub("", unicodedata.normalize("NFKC", phone))
+    )
     if mobile := _MOBILE.fullmatch(plain):
         return mobile[1]
     if abroad := _ABROAD.fullmatch(plain):

@@ -64,7 +64,9 @@ async def get_for_change(session: WriteSession, member_id: UUID) -> Member:
 
     Whoever also locks an organisation does that first: a move locks units before members.
     """
-    locked = _with_affiliations(member_id).with_for_update(of=members).execution_options(populate_existing=True)
+    locked = (
+        _with_affiliations(member_id).with_for_update(of=members).execution_options(populate_existing=True)
+    )
     return _found(await session.scalar(locked))
 
 
@@ -86,7 +88,9 @@ async def next_member_number(session: WriteSession) -> str:
 
 async def history(session: ReadSession, member_id: UUID, after: int, limit: int) -> Sequence[HistoryEntry]:
     """Up to `limit` entries of a visible member with a version above `after`, oldest first."""
-    page = select(HistoryEntry).where(member_history.c.member_id == member_id, member_history.c.version > after)
+    page = select(HistoryEntry).where(
+        member_history.c.member_id == member_id, member_history.c.version > after
+    )
     return (await session.scalars(page.order_by(member_history.c.version).limit(limit))).all()
 
 
@@ -165,7 +169,9 @@ async def escalate(session: WriteSession, before: datetime, now: datetime, limit
     waiting = (
         select(members.c.id)
         .where(
-            members.c.status == MemberStatus.APPLIED, members.c.applied_at < before, members.c.escalated_at.is_(None)
+            members.c.status == MemberStatus.APPLIED,
+            members.c.applied_at < before,
+            members.c.escalated_at.is_(None),
         )
         .order_by(members.c.applied_at)
         .limit(limit)
@@ -178,11 +184,13 @@ async def escalate(session: WriteSession, before: datetime, now: datetime, limit
     return len(marked.all())
 
 
-def _listed(root: str, filters: Filters, after: After | None) -> Select[tuple[Member]]:
+def _listed(root: str, filters: Filters, after: After | None) -> Select[Member]:
     columns = members.c
     conditions: list[ColumnElement[bool]] = [in_subtree(columns.path, root)]
     if after:
-        conditions.append(tuple_(columns.path, columns.id) > tuple_(literal(after[0], columns.path.type), literal(after[1])))
+        conditions.append(
+            tuple_(columns.path, columns.id) > tuple_(literal(after[0], columns.path.type), literal(after[1]))
+        )
     if filters.status:
         conditions.append(columns.status == filters.status)
     if filters.is_escalated:
@@ -213,13 +221,15 @@ def _begins(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
     return and_(column >= value, column < value + _LAST)
 
 
-def _with_affiliations(member_id: UUID) -> Select[tuple[Member]]:
+def _with_affiliations(member_id: UUID) -> Select[Member]:
     return select(Member).where(members.c.id == member_id).options(selectinload(Member.affiliations))  # type: ignore[arg-type]
 
 
 async def _registered(session: ReadSession, look_up: Any, **parameters: object) -> Registered | None:
     row = (await session.execute(look_up, parameters)).one_or_none()
-    return None if row is None else Registered(row.id, row.path, row.organisation_id, MemberStatus(row.status))
+    return (
+        None if row is None else Registered(row.id, row.path, row.organisation_id, MemberStatus(row.status))
+    )
 
 
 def _found(member: Member | None) -> Member:

@@ -1,14 +1,17 @@
 """Bodies of requests and replies about members. Unknown fields are refused: nobody sets a status or an approver by body."""
 
 from datetime import date, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from membership_service.members import sealing
 from membership_service.members.documents import DocumentType
-from membership_service.members.domain import MAX_REASON, Happening
+from membership_service.members.domain import MAX_REASON, Happening, HistoryEntry, Member
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
+from shared.security.keys import KeyRing
+from shared.security.masking import mask_document, mask_phone
 from shared.web.paging import PageBody
 
 #: The longest thing anybody writes as a name, number or phone; the rules themselves are stricter.
@@ -112,11 +115,23 @@ class MemberReply(BaseModel):
     erased_at: datetime | None
     version: int
 
+    @classmethod
+    def of(cls, member: Member, ring: KeyRing) -> Self:
+        """The member with numbers masked."""
+        return cls(**_shown(member, ring))
+
 
 class DetailReply(MemberReply):
-    """One member, with doubts that an officer should look at (codes)."""
+    """One member, with affiliations, and doubts that an officer should look at (codes)."""
 
-    warnings: list[str] = []
+    affiliations: list["AffiliationReply"]
+    warnings: list[str]
+
+    @classmethod
+    def detail(cls, member: Member, ring: KeyRing, warnings: list[str]) -> Self:
+        """The member with numbers masked."""
+        links = [AffiliationReply.model_validate(link, from_attributes=True) for link in member.affiliations]
+        return cls(**_shown(member, ring), affiliations=links, warnings=warnings)
 
 
 class UnmaskedReply(BaseModel):
@@ -140,6 +155,13 @@ class HistoryReply(BaseModel):
     actor_issuer: str
     actor_subject: str
     reason: str | None
+
+    @classmethod
+    def of(cls, entry: HistoryEntry) -> Self:
+        """One step."""
+        return cls(
+            on=entry.on_date, **{name: getattr(entry, name) for name in cls.model_fields if name != "on"}
+        )
 
 
 class AffiliationReply(BaseModel):
@@ -166,6 +188,15 @@ class SearchBody(PageBody):
     phone: Text | None = None
     exact: bool = False
     status: MemberStatus | None = None
+
+
+def _shown(member: Member, ring: KeyRing) -> dict[str, Any]:
+    opened = sealing.opened(ring, member)
+    shown = {name: getattr(member, name) for name in MemberReply.model_fields if not name.endswith("_masked")}
+    return shown | {
+        "document_masked": mask_document(opened.document_number) if opened else None,
+        "phone_masked": mask_phone(opened.phone) if opened and opened.phone else None,
+    }
 
 
 class NamesBody(Body):

@@ -8,7 +8,10 @@ from datetime import date
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from membership_service.members import names
 from membership_service.members.documents import DocumentType
+from membership_service.members.domain import Details, Member
+from membership_service.members.people import Person
 from shared.security.blind_index import blind
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
@@ -41,7 +44,48 @@ class Opened(NamedTuple):
     birth_date: date | None
 
 
-def seal(  # noqa: PLR0913 -- one parameter for each fact that is sealed
+def details(ring: KeyRing, member_id: UUID, person: Person, key: PersonKey | None = None) -> Details:
+    """Everything that is stored of a checked person; `key` is the member's own, by default a fresh one."""
+    read = names.keys(person.name)
+    sealed = seal(
+        ring,
+        member_id,
+        document_type=person.document_type,
+        document_number=person.document_number,
+        phone=person.phone,
+        birth_date=person.birth_date,
+        key=key,
+    )
+    return Details(
+        name=person.name,
+        name_pinyin=read.pinyin,
+        name_initials=read.initials,
+        other_pinyin=read.other_pinyin,
+        other_initials=read.other_initials,
+        document_type=person.document_type,
+        gender=person.gender,
+        birth_year=person.birth_date.year if person.birth_date else None,
+        employment_form=person.employment_form,
+        **sealed._asdict(),
+    )
+
+
+def opened(ring: KeyRing, member: Member) -> Opened | None:
+    """The plain values of a member; None once erased (or freed by an undone import). Raises SealBroken."""
+    if member.data_key_wrapped is None or member.document_sealed is None:
+        return None
+    return unseal(
+        ring,
+        member.id,
+        data_key_wrapped=member.data_key_wrapped,
+        key_version=member.key_version,
+        document_sealed=member.document_sealed,
+        phone_sealed=member.phone_sealed,
+        birth_date_sealed=member.birth_date_sealed,
+    )
+
+
+def seal(
     ring: KeyRing,
     member_id: UUID,
     *,
@@ -69,7 +113,7 @@ def seal(  # noqa: PLR0913 -- one parameter for each fact that is sealed
     )
 
 
-def unseal(  # noqa: PLR0913 -- one parameter for each sealed column
+def unseal(
     ring: KeyRing,
     member_id: UUID,
     *,

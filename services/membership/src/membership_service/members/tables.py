@@ -78,12 +78,30 @@ members = Table(
     Index("ix_members_name", "name", "path", "id"),
     Index("ix_members_name_pinyin", "name_pinyin", "path", "id"),
     Index("ix_members_name_initials", "name_initials", "path", "id"),
-    Index("ix_members_other_pinyin", "other_pinyin", "path", "id", postgresql_where=text("other_pinyin IS NOT NULL")),
-    Index("ix_members_other_initials", "other_initials", "path", "id", postgresql_where=text("other_initials IS NOT NULL")),
+    Index(
+        "ix_members_other_pinyin",
+        "other_pinyin",
+        "path",
+        "id",
+        postgresql_where=text("other_pinyin IS NOT NULL"),
+    ),
+    Index(
+        "ix_members_other_initials",
+        "other_initials",
+        "path",
+        "id",
+        postgresql_where=text("other_initials IS NOT NULL"),
+    ),
     Index("ix_members_last4", "last4_blind", "path", "id"),
     Index("ix_members_phone", "phone_blind", "path", "id", postgresql_where=text("phone_blind IS NOT NULL")),
     Index("ix_members_applied", "applied_at", postgresql_where=text("status = 'applied'")),
-    Index("uq_members_user", "user_issuer", "user_subject", unique=True, postgresql_where=text("user_subject IS NOT NULL")),
+    Index(
+        "uq_members_user",
+        "user_issuer",
+        "user_subject",
+        unique=True,
+        postgresql_where=text("user_subject IS NOT NULL"),
+    ),
 )
 
 affiliations = Table(
@@ -135,10 +153,19 @@ transfers = Table(
     Column("ended_at", _Moment),
     Column("answer", Text),
     Column("version", Integer, nullable=False),
-    Index("uq_transfers_open", "member_id", unique=True, postgresql_where=text("state IN ('requested', 'released')")),
+    Index(
+        "uq_transfers_open",
+        "member_id",
+        unique=True,
+        postgresql_where=text("state IN ('requested', 'released')"),
+    ),
     Index("ix_transfers_from_path", "from_path", "id"),
     Index("ix_transfers_to_path", "to_path", "id"),
-    Index("ix_transfers_due", "due_at", postgresql_where=text("state IN ('requested', 'released') AND escalated_at IS NULL")),
+    Index(
+        "ix_transfers_due",
+        "due_at",
+        postgresql_where=text("state IN ('requested', 'released') AND escalated_at IS NULL"),
+    ),
 )
 
 #: How often a user unmasked on one day of China (`kind` unmask) or met a person registered elsewhere (`kind` hint).
@@ -159,14 +186,14 @@ mapper.map_imperatively(
     version_id_col=members.c.version,
     version_id_generator=False,
     properties={
-        "affiliations": relationship(Affiliation, order_by=affiliations.c.from_version, lazy="raise", passive_deletes="all")
+        "affiliations": relationship(
+            Affiliation, order_by=affiliations.c.from_version, lazy="raise", passive_deletes="all"
+        )
     },
 )
 mapper.map_imperatively(Affiliation, affiliations)
 mapper.map_imperatively(HistoryEntry, member_history)
-mapper.map_imperatively(
-    Transfer, transfers, version_id_col=transfers.c.version, version_id_generator=False
-)
+mapper.map_imperatively(Transfer, transfers, version_id_col=transfers.c.version, version_id_generator=False)
 
 register(
     Dependents(

@@ -61,7 +61,7 @@ class Transfer:
     def must_be(self, version: int) -> None:
         """Raises StaleVersion when the caller has seen another version."""
         if version != self.version:
-            raise StaleVersion("stale-version", current=self.version)
+            raise StaleVersion("stale-version")
 
     def release(self, at: datetime) -> None:
         """The old unit lets the member go."""

@@ -1,0 +1,45 @@
+"""Made-up people for tests of members, under an unassigned region code, and shorthands of what is done with them."""
+
+from itertools import count
+from typing import Any
+
+from membership_service.members.documents import check_digit
+from tests.support.membership import Federation
+
+_serial = count(1)
+
+
+def number(serial: int | None = None, born: str = "19900307") -> str:
+    """A valid resident ID of nobody."""
+    first = f"990000{born}{(serial or next(_serial)) % 1000:03d}"
+    return first + check_digit(first)
+
+
+def person(**fields: Any) -> dict[str, Any]:
+    """The body of a person; each has a document of its own."""
+    serial = next(_serial)
+    born = f"19{60 + serial // 28 // 12 % 40:02d}{serial // 28 % 12 + 1:02d}{serial % 28 + 1:02d}"
+    return {"name": "王伟", "document_number": number(serial, born), "phone": f"139{serial:08d}"} | fields
+
+
+async def applied(
+    federation: Federation, unit: str, by: str, expect: int = 201, **fields: Any
+) -> dict[str, Any]:
+    """The reply to an application."""
+    body = person(**fields) | {"organisation_id": unit}
+    reply: dict[str, Any] = await federation.call(
+        "POST", "/members/applications", by=by, expect=expect, json=body
+    )
+    return reply
+
+
+async def admitted(federation: Federation, unit: str, registrars: tuple[str, str], **fields: Any) -> str:
+    """The id of an active member: one registrar applies, the other approves."""
+    application = await applied(federation, unit, registrars[0], **fields)
+    await federation.call("POST", f"/members/{application['id']}/approval", by=registrars[1], version=1)
+    return str(application["id"])
+
+
+async def registrars(federation: Federation, unit: str) -> tuple[str, str]:
+    """Two registrars of a unit."""
+    return await federation.user("registrar", unit), await federation.user("registrar", unit)
