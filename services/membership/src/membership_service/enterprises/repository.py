@@ -24,7 +24,7 @@ async def get(session: ReadSession, enterprise_id: UUID) -> Enterprise:
 async def get_for_change(session: WriteSession, enterprise_id: UUID) -> Enterprise:
     """The employer, locked until the transaction ends."""
     locked = select(Enterprise).where(enterprises.c.id == enterprise_id).with_for_update(key_share=True)
-    return _found(await session.scalar(locked))
+    return _found(await session.scalar(locked.execution_options(populate_existing=True)))
 
 
 async def add(session: WriteSession, enterprise: Enterprise) -> None:

@@ -27,7 +27,7 @@ async def register(
         enterprise_id=new_id(),
         credit_code=credit_code,
         particulars=particulars,
-        place=await _place(session, caller, area_id, organisation_id),
+        place=await _place(session, caller, area_id, organisation_id, known_area_id=None),
         today=by.today,
     )
     await repository.add(session, enterprise)
@@ -47,8 +47,12 @@ async def update(
     area_id: UUID,
     organisation_id: UUID | None,
 ) -> Enterprise:
-    """Take over a later report on an employer."""
-    place = await _place(session, caller, area_id, organisation_id)
+    """Take over a later report on an employer.
+
+    Units are held before the employer is locked, in the order of a move, which would otherwise wait for us while we wait for it.
+    """
+    known = await repository.get(session, enterprise_id)
+    place = await _place(session, caller, area_id, organisation_id, known_area_id=known.area_id)
     enterprise = await repository.get_for_change(session, enterprise_id)
     caller.require(Action.ENTERPRISE_CHANGE, enterprise.path)
     require_version(version, enterprise.version)
@@ -58,14 +62,25 @@ async def update(
     return enterprise
 
 
-async def _place(session: WriteSession, caller: Caller, area_id: UUID, organisation_id: UUID | None) -> Place:
-    """Hold the units that the employer is to stand on; the caller must have the say at the nearer one."""
-    area = await organisations.get_to_stand_on(session, area_id)
-    area.must_stand()
+async def _place(
+    session: WriteSession,
+    caller: Caller,
+    area_id: UUID,
+    organisation_id: UUID | None,
+    known_area_id: UUID | None,
+) -> Place:
+    """Hold the units that the employer is to stand on; the caller must have the say at the nearer one.
+
+    Who serves an employer may report on it without seeing the unit of its area, as long as the area stays the same.
+    """
     if organisation_id is None:
+        area = await organisations.get_to_stand_on(session, area_id)
+        area.must_stand()
         caller.require(Action.ENTERPRISE_CHANGE, area.path)
         return Place(area.id, None, area.path)
     serving = await organisations.get_to_stand_on(session, organisation_id)
     serving.must_stand()
     caller.require(Action.ENTERPRISE_CHANGE, serving.path)
-    return Place(area.id, serving.id, serving.path)
+    if area_id != known_area_id:
+        (await organisations.get_to_stand_on(session, area_id)).must_stand()
+    return Place(area_id, serving.id, serving.path)

@@ -28,7 +28,7 @@ async def get(session: ReadSession, post_id: UUID) -> Post:
 async def get_for_change(session: WriteSession, post_id: UUID) -> Post:
     """A post, locked until the transaction ends. Raises NotFound, also for a post outside the scope of the session."""
     locked = select(Post).where(posts.c.id == post_id).with_for_update(key_share=True)
-    return _found(await session.scalar(locked))
+    return _found(await session.scalar(locked.execution_options(populate_existing=True)))
 
 
 async def overlaps(
