@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from membership_service.enterprises import api as enterprises
+from membership_service.members import api as members
 from membership_service.organisations import api as organisations
 from membership_service.posts import api as posts
 from membership_service.posts.use_cases import posts_reader
@@ -18,7 +19,7 @@ from shared.web.tokens import KeySource
 
 SERVICE = "membership"
 #: The newest migration that this program knows.
-SCHEMA = "0002_organisations"
+SCHEMA = "0004_rosters"
 
 ROUTERS = (
     organisations.router,
@@ -26,6 +27,8 @@ ROUTERS = (
     enterprises.rates_router,
     posts.router,
     posts.me_router,
+    members.router,
+    members.own_router,
 )
 
 
