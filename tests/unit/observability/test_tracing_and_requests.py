@@ -72,7 +72,18 @@ def test_one_trace_leads_from_the_request_to_the_consumer(exported: InMemorySpan
     assert stored == f"00-{ids(request)[0]}-{ids(request)[1]}-01"
 
 
-def test_a_batch_is_linked_to_what_published_it(exported: InMemorySpanExporter) -> None:
+def test_a_batch_of_one_request_belongs_to_its_trace(exported: InMemorySpanExporter) -> None:
+    with server_span("POST", None):
+        stored = current_traceparent()
+    with batch_span("gateway.dashboard", [carried(stored), carried(stored)]):
+        pass
+    request, batch = exported.get_finished_spans()
+    assert ids(batch)[0] == ids(request)[0]
+    assert batch.parent is not None
+    assert trace.format_span_id(batch.parent.span_id) == ids(request)[1]
+
+
+def test_a_batch_of_several_is_linked_to_what_published_it(exported: InMemorySpanExporter) -> None:
     with server_span("POST", None):
         stored = current_traceparent()
     with batch_span("gateway.dashboard", [carried(stored), carried(None), carried("rubbish")]):

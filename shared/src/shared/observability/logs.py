@@ -99,13 +99,17 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+def safe_message(error: BaseException) -> str:
+    """The first line of what an error says, without the values it quotes."""
+    return redact(_QUOTED.sub("'…'", next(iter(str(error).splitlines()), "")))
+
+
 def describe_error(error: BaseException) -> dict[str, Any]:
     """Type, first line without quoted values, the innermost frames, and the same of what caused it."""
-    first_line = next(iter(str(error).splitlines()), "")
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     described: dict[str, Any] = {
         "type": f"{type(error).__module__}.{type(error).__qualname__}",
-        "message": redact(_QUOTED.sub("'…'", first_line)),
+        "message": safe_message(error),
         "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     }
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -7,6 +7,7 @@ exported in batches. Span names and attributes are route templates, topics, cons
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
+from itertools import islice
 from typing import Final
 
 from opentelemetry import context, trace
@@ -107,14 +108,17 @@ def consumer_span(consumer: str, received: Received) -> AbstractContextManager[S
 
 
 def batch_span(consumer: str, batch: Sequence[Received]) -> AbstractContextManager[Span]:
-    """The span in which a batch is applied as a whole, linked to the spans that published its first events."""
-    links = [
-        Link(published)
-        for received in batch[:_MAX_LINKS]
-        if received.traceparent
-        and (
-            published := trace.get_current_span(remote_context(received.traceparent)).get_span_context()
-        ).is_valid
-    ]
+    """The span in which a batch is applied as a whole.
+
+    Published by one request, it is part of that request's trace; by several, it begins its own and is linked to theirs.
+    """
+    published = dict.fromkeys(event.traceparent for event in batch)
     attributes: Attributes = {"messaging.system": "kafka", "messaging.batch.message_count": len(batch)}
+    if len(published) == 1:
+        return _Spanning(f"{consumer} batch", SpanKind.CONSUMER, remote_context(*published), attributes)
+    contexts = (
+        trace.get_current_span(remote_context(one)).get_span_context()
+        for one in islice(published, _MAX_LINKS)
+    )
+    links = [Link(one) for one in contexts if one.is_valid]
     return _Spanning(f"{consumer} batch", SpanKind.CONSUMER, context.Context(), attributes, links)
