@@ -138,7 +138,7 @@ def _validation() -> None:
 
 
 def _quoting() -> None:
-    int(f"Zhang San {PHONE}")
+    int(f"Zhang {PHONE}")
 
 
 def _driver() -> None:

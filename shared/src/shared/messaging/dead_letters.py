@@ -21,6 +21,7 @@ from shared.contracts.envelope import Headers
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.ids import new_id
 from shared.messaging.topics import dead_letter_topic
+from shared.observability.logs import safe_message
 
 DEAD = "dead"
 PARKED = "parked"
@@ -88,9 +89,8 @@ BEHIND = Cause("waits behind a dead letter of the same key", [])
 
 
 def cause_of(error: BaseException) -> Cause:
-    """What may be kept of an error. PostgreSQL's DETAIL quotes rows, so only the first line stays."""
-    first_line = str(error).partition("\n")[0][:_CAUSE_LENGTH]
-    kept = _LONG_NUMBER.sub("…", first_line)
+    """What may be kept of an error: its first line (PostgreSQL's DETAIL quotes rows) without quoted values and numbers."""
+    kept = _LONG_NUMBER.sub("…", safe_message(error)[:_CAUSE_LENGTH])
     frames = traceback.extract_tb(error.__traceback__)
     return Cause(
         f"{type(error).__name__}: {kept}" if kept else type(error).__name__,

@@ -35,7 +35,8 @@ _GUARD: Final = re.compile(
 )
 #: Nearly every text is cleared by this at a tenth of the cost: the guard wants eleven digits or a character beyond ASCII.
 _SUSPICIOUS: Final = re.compile(r"[^\x00-\x7f]|\d(?:[ -]?\d){10}")
-_QUOTED: Final = re.compile(r"'(?![\w.\-]{1,64}')[^']*'|\[parameters: .*")
+#: What is quoted in an error is a value, unless it is written as our identifiers are.
+_QUOTED: Final = re.compile(r"'(?![a-z_][a-z0-9_.\-]{0,63}')[^']*'|\[parameters: .*")
 _FRAMES: Final = 12
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
 
