@@ -1,0 +1,17 @@
+"""Work that outlives a request: time-outs, effective dates, imports, rotation. Committed per chunk, resumed after a crash."""
+
+from shared.jobs.context import JobContext, JobHandler, JobStopped, LeaseLost
+from shared.jobs.queue import JobStatus, enqueue, job_status, request_cancel
+from shared.jobs.runner import JobRunner
+
+__all__ = [
+    "JobContext",
+    "JobHandler",
+    "JobRunner",
+    "JobStatus",
+    "JobStopped",
+    "LeaseLost",
+    "enqueue",
+    "job_status",
+    "request_cancel",
+]
