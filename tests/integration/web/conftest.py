@@ -30,6 +30,7 @@ from shared.web.app import WebSetup, create_app
 from shared.web.body import max_body
 from shared.web.caller import CurrentCaller, PostsRead
 from shared.web.conditional import IfMatch, require_version, set_etag
+from shared.web.digest import Digested, digest_router
 from shared.web.health import database_migrated, database_reachable
 from shared.web.hot import Hot, HotCommand
 from shared.web.idempotency import Idempotent
@@ -165,16 +166,19 @@ async def change(note_id: UUID, words: str, session: Write, version: IfMatch, re
 
 @dataclass
 class Posts:
-    """The posts that the app under test reads: subject -> path, all of them registrars."""
+    """The posts that the app under test reads: subject -> path, all of them registrars but otto, an auditor."""
 
-    held: dict[str, str] = field(default_factory=lambda: {"rita": "1/", "sven": "1/", "eva": "1/e/"})
+    held: dict[str, str] = field(
+        default_factory=lambda: {"rita": "1/", "sven": "1/", "eva": "1/e/", "otto": "1/"}
+    )
     as_of: datetime | None = None
     reads: int = 0
 
     async def read(self, _session: ReadSession, _issuer: str, subject: str, _today: date) -> PostsRead:
         self.reads += 1
         path = self.held.get(subject)
-        posts = [Post(Role.REGISTRAR, uuid4(), path)] if path else []
+        role = Role.AUDITOR if subject == "otto" else Role.REGISTRAR
+        posts = [Post(role, uuid4(), path)] if path else []
         return PostsRead(posts, self.as_of or datetime.now(UTC))
 
 
@@ -211,7 +215,9 @@ class Service:
 async def _lay_out(owner_url: str) -> None:
     engine = create_async_engine(owner_url.replace("postgresql://", "postgresql+asyncpg://"))
     metadata = MetaData()
-    needed = [table for table in shared_tables(metadata) if table.name == "idempotency_keys"]
+    needed = [
+        table for table in shared_tables(metadata) if table.name in {"idempotency_keys", "consumer_offsets"}
+    ]
     statements = [
         'CREATE TABLE notes (id uuid PRIMARY KEY, path text COLLATE "C" NOT NULL, words text, version int DEFAULT 1)',
         "CREATE UNIQUE INDEX notes_words_key ON notes (words) WHERE words LIKE 'only %'",
@@ -263,7 +269,15 @@ async def service(laid_out: tuple[str, str], issuer: Issuer, ring: KeyRing) -> A
         service="notes",
         settings=settings,
         database=database,
-        routers=[router],
+        routers=[
+            router,
+            digest_router(
+                {
+                    "notes": Digested("SELECT id, version FROM notes"),
+                    "copies": Digested("SELECT id, version FROM notes", consumer="copier"),
+                }
+            ),
+        ],
         posts_reader=posts.read,
         keys=ring,
         ready_checks=[database_reachable(database), database_migrated(database, "0001")],
@@ -279,6 +293,8 @@ async def service(laid_out: tuple[str, str], issuer: Issuer, ring: KeyRing) -> A
         ) as client,
     ):
         connection = await asyncpg.connect(owner_url)
-        await connection.execute("TRUNCATE notes, deferred, idempotency_keys; TRUNCATE schema_version")
+        await connection.execute(
+            "TRUNCATE notes, deferred, idempotency_keys, consumer_offsets; TRUNCATE schema_version"
+        )
         await connection.close()
         yield Service(app, client, issuer, posts, database, setup, owner_url)
