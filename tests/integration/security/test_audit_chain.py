@@ -1,19 +1,27 @@
 """S13: whatever is done to the audit is found; what was properly written verifies."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.scope import Scope
-from shared.security.chain import ChainHead, ChainReport, chain_handler, chain_head, link_batch, verify_chain
+from shared.jobs.runner import JobRunner
+from shared.security.chain import (
+    CHAIN_JOB,
+    ChainHead,
+    ChainReport,
+    chain_handler,
+    chain_head,
+    link_batch,
+    verify_chain,
+)
 from shared.security.keys import KeyRing
+from shared.testing.waiting import Eventually
 from tests.integration.security.conftest import Scene, ring_of
 
 PATH = "1/a/"
@@ -223,18 +231,28 @@ async def test_the_chain_goes_on_under_a_new_key_and_needs_the_old_one_to_verify
     assert (report.first_broken, report.reason) == (11, "key-missing")
 
 
-async def test_the_job_links_everything(scene: Scene, ring: KeyRing) -> None:
-    class Job:
-        @asynccontextmanager
-        async def chunk(self) -> AsyncIterator[AsyncSession]:
-            async with scene.worker.write(Scope.everything()) as session:
-                yield session
-                await session.commit()
+async def test_the_job_links_everything_again_and_again(
+    scene: Scene, ring: KeyRing, eventually: Eventually
+) -> None:
+    async def all_linked() -> bool:
+        report = await verify(scene, ring)
+        return (report.valid, report.links, report.tail) == (True, expected, 0)
 
-    await append(scene, 1005)
-    await chain_handler(ring)(Job())
-    report = await verify(scene, ring)
-    assert (report.valid, report.links, report.tail) == (True, 1005, 0)
+    stop = asyncio.Event()
+    runner = JobRunner(
+        scene.worker, {CHAIN_JOB: chain_handler(ring)}, every={CHAIN_JOB: timedelta(seconds=0.2)}
+    )
+    running = asyncio.create_task(runner.run(stop))
+    try:
+        expected = 1005
+        await append(scene, 1005)
+        await eventually(all_linked)
+        expected = 1007
+        await append(scene, 2)
+        await eventually(all_linked)
+    finally:
+        stop.set()
+        await running
 
 
 @pytest.mark.parametrize("role", ["app", "worker"])

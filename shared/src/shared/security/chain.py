@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import orjson
@@ -21,6 +21,9 @@ from shared.security.keys import KeyRing, SealBroken
 
 log = logging.getLogger(__name__)
 
+#: The job's kind and how often it runs: an entry is linked within five seconds.
+CHAIN_JOB: Final = "audit.chain"
+CHAIN_EVERY: Final = timedelta(seconds=3)
 #: Links made in one transaction.
 BATCH: Final = 1000
 _LOCK: Final = 0x61756469
@@ -103,7 +106,7 @@ class ChunkedJob(Protocol):
 
 
 def chain_handler(ring: KeyRing) -> Callable[[ChunkedJob], Awaitable[None]]:
-    """The job that links all there is; run it every five seconds or oftener."""
+    """The handler of CHAIN_JOB: links all there is."""
 
     async def link_all(job: ChunkedJob) -> None:
         linked = BATCH

@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.security.keys import KeyRing
 
+#: The job's kind; it is enqueued by an operator, never runs by itself.
+ROTATION_JOB: Final = "keys.rotate"
 #: Rows looked at in one transaction.
 BATCH: Final = 1000
 _BEFORE_ALL: Final = UUID(int=0)
@@ -43,7 +45,7 @@ class ProgressingJob(Protocol):
 def rotation_handler(
     ring: KeyRing, places: Sequence[WrappedKeys]
 ) -> Callable[[ProgressingJob], Awaitable[None]]:
-    """The job that rewraps all data keys at `places`."""
+    """The handler of ROTATION_JOB: rewraps all data keys at `places`."""
 
     async def rewrap_all(job: ProgressingJob) -> None:
         for place in places:
