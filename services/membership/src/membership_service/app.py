@@ -4,22 +4,26 @@ from fastapi import FastAPI
 
 from membership_service.enterprises import api as enterprises
 from membership_service.members import api as members
+from membership_service.members.transfers import api as transfers
 from membership_service.organisations import api as organisations
 from membership_service.posts import api as posts
 from membership_service.posts.use_cases import posts_reader
+from membership_service.rosters import api as rosters
 from membership_service.settings import Settings
 from shared.database.engine import Database
+from shared.database.migrations import newest_migration
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
 from shared.security.keys import KeyRing
 from shared.settings import HTTP_NEEDS, load
 from shared.web.app import WebSetup, create_app, serve
+from shared.web.digest import Digested, digest_router
 from shared.web.health import database_migrated, database_reachable
 from shared.web.tokens import KeySource
 
 SERVICE = "membership"
-#: The newest migration that this program knows.
-SCHEMA = "0004_rosters"
+#: Tables of the aggregates that this service owns and tells others about.
+OWNED = ("organisations", "enterprises", "posts", "members")
 
 ROUTERS = (
     organisations.router,
@@ -29,6 +33,11 @@ ROUTERS = (
     posts.me_router,
     members.router,
     members.own_router,
+    transfers.router,
+    transfers.member_router,
+    transfers.own_router,
+    rosters.router,
+    digest_router({kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED}),  # noqa: S608 - of the line above
 )
 
 
@@ -49,7 +58,10 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
             routers=ROUTERS,
             posts_reader=posts_reader(clock),
             keys=KeyRing.load(settings.keys_file),
-            ready_checks=(database_reachable(database), database_migrated(database, SCHEMA)),
+            ready_checks=(
+                database_reachable(database),
+                database_migrated(database, newest_migration("membership_service")),
+            ),
             clock=clock,
             key_source=key_source,
         )

@@ -6,7 +6,6 @@ waits longer than LOCK_TIMEOUT for a lock gives up, so that a migration never qu
 
 import asyncio
 import importlib
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from uuid import UUID
 from alembic import command, context
 from alembic.config import Config
 from alembic.operations import Operations
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -23,8 +23,8 @@ from sqlalchemy.pool import NullPool
 from shared.database.metadata import service_metadata
 from shared.database.shared_tables import GRANTS, INBOX_YEARS, OUTBOX_SLOTS, shared_tables
 from shared.security.audit import audit_policies
+from shared.settings import MIGRATION_NEEDS, ServiceSettings, load
 
-URL_VARIABLE = "UNIONHALL_OWNER_DATABASE_URL"
 VERSION_TABLE = "schema_version"
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
@@ -36,14 +36,10 @@ def run(service_package: str, argv: Sequence[str] = (), *, url: str | None = Non
     """Do what `argv` says: nothing or "upgrade [revision]", "downgrade revision", "check", "current".
 
     `service_package` ("membership_service") has a module `metadata` with `complete_metadata()`, or with `metadata` if that is
-    complete; its migrations lie in `migrations/` beside `src/` or inside the package. `url` defaults to the environment's
-    UNIONHALL_OWNER_DATABASE_URL. Ends the process with a message if that is missing.
+    complete; its migrations lie in `migrations/` beside `src/` or inside the package. `url` defaults to the owner's URL in
+    the settings. Ends the process with a message if that is missing.
     """
-    owner_url = url or os.environ.get(URL_VARIABLE)
-    if not owner_url:
-        raise SystemExit(
-            f"{URL_VARIABLE} is not set: the owner's URL, postgresql://user:password@host:port/database"
-        )
+    owner_url = url or load(ServiceSettings, *MIGRATION_NEEDS).owner_database_url
     package = importlib.import_module(service_package)
     config = Config()
     config.set_main_option("script_location", str(migrations_folder(package)))
@@ -72,6 +68,12 @@ def migrations_folder(package: ModuleType) -> Path:
     """Where the migrations of a service lie: inside an installed package, or beside `src/` in the source tree."""
     inside = Path(str(package.__file__)).parent / "migrations"
     return inside if inside.is_dir() else inside.parents[2] / "migrations"
+
+
+def newest_migration(service_package: str) -> str:
+    """The revision that this program's database has to have."""
+    folder = migrations_folder(importlib.import_module(service_package))
+    return str(ScriptDirectory(str(folder)).get_current_head())
 
 
 def run_environment() -> None:

@@ -1,0 +1,94 @@
+"""Composition root of the worker: `python -m membership_service.worker --run relay,consumers,jobs`.
+
+This service owns what it reads, so it consumes nobody's events yet.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from membership_service.organisations.jobs import PLANS, PLANS_EVERY, carry_out_plans
+from membership_service.rosters import jobs as rosters
+from membership_service.rosters.use_cases import APPLY, CHECK, UNDO
+from membership_service.settings import Settings
+from shared.database.engine import Database
+from shared.jobs import JobContext, JobRunner
+from shared.kernel import texts
+from shared.kernel.clock import Clock, SystemClock
+from shared.messaging.relay import Relay
+from shared.messaging.worker import WorkerSetup, run_worker
+from shared.observability.logs import configure_logs
+from shared.observability.tracing import configure_tracing
+from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
+from shared.security.keys import KeyRing
+from shared.settings import WORKER_NEEDS, load
+from shared.web.idempotency import forget_old_keys
+
+SERVICE = "membership"
+FORGET_KEYS: Final = "idempotency.forget"
+FORGET_KEYS_EVERY: Final = timedelta(hours=1)
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
+    """All that this worker can run."""
+    texts.register("membership_service")
+    if settings.keys_file is None:
+        raise ValueError("keys_file is needed")
+    database = Database(
+        settings.worker_database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-worker"
+    )
+    return WorkerSetup(
+        service=SERVICE,
+        host=settings.http_host,
+        port=settings.worker_port,
+        relay=Relay(settings.worker_database_url, settings.kafka_bootstrap, SERVICE),
+        jobs=_jobs(settings, database, clock or SystemClock()),
+        on_stop=(database.close,),
+    )
+
+
+def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
+    if settings.keys_file is None:
+        raise ValueError("keys_file is needed")
+    ring = KeyRing.load(settings.keys_file)
+    roster_jobs = rosters.RosterJobs(database, ring, settings.keys_file, clock)
+
+    async def forget_keys(job: JobContext) -> None:
+        async with job.chunk() as session:
+            await forget_old_keys(session, clock.now())
+
+    return JobRunner(
+        database,
+        {
+            PLANS: carry_out_plans(clock),
+            CHECK: roster_jobs.check,
+            APPLY: roster_jobs.apply,
+            UNDO: roster_jobs.undo,
+            rosters.EXPIRE: roster_jobs.expire,
+            CHAIN_JOB: chain_handler(ring),
+            FORGET_KEYS: forget_keys,
+        },
+        every={
+            PLANS: PLANS_EVERY,
+            rosters.EXPIRE: rosters.EXPIRE_EVERY,
+            CHAIN_JOB: CHAIN_EVERY,
+            FORGET_KEYS: FORGET_KEYS_EVERY,
+        },
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run until told to stop."""
+    settings = load(Settings, *WORKER_NEEDS)
+    configure_logs(SERVICE, settings.log_level)
+    tracing = configure_tracing(SERVICE, settings.otlp_endpoint or None)
+    try:
+        asyncio.run(run_worker(build(settings), argv))
+    finally:
+        tracing.shutdown()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
