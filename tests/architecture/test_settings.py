@@ -11,7 +11,6 @@ from tools.settings_page import OTHERS, Setting, page, settings
 MAY_READ = {
     "settings.py": "the place",
     "shared/kernel/crash.py": "crash points are off unless a fault test switches one on",
-    "shared/database/migrations.py": "a command that needs only the owner's URL",
     "shared/messaging/topics.py": "a command that needs only the brokers",
 }
 _VARIABLE = re.compile(r"\bUNIONHALL_[A-Z][A-Z_]*[A-Z]\b")
