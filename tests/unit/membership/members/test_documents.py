@@ -21,7 +21,13 @@ def test_a_resident_id_says_birth_date_and_gender() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["11010519491231002x", " 110105 19491231 002X ", "１１０１０５１９４９１２３１００２Ｘ", "\u200b11010519491231002x"]
+    "written",
+    [
+        "11010519491231002x",
+        " 110105 19491231 002X ",
+        "１１０１０５１９４９１２３１００２Ｘ",
+        "\u200b11010519491231002x",
+    ],
 )
 def test_another_way_of_writing_is_the_same_number(written: str) -> None:
     assert documents.check(DocumentType.RESIDENT_ID, written, TODAY).number == "11010519491231002X"
@@ -62,7 +68,11 @@ def test_a_wrong_resident_id_is_named_for_its_fault(number: str, problem: str) -
         (DocumentType.TAIWAN_PERMIT, "01234567", "0123456"),
         (DocumentType.TAIWAN_PERMIT, "0123456789（B）", "A1234567"),
         (DocumentType.FOREIGN_PERMANENT_RESIDENCE, "FRA110080010101", "FR1100800101011"),
-        (DocumentType.FOREIGN_PERMANENT_RESIDENCE, resident("91124819850101001"), resident("11010519850101001")),
+        (
+            DocumentType.FOREIGN_PERMANENT_RESIDENCE,
+            resident("91124819850101001"),
+            resident("11010519850101001"),
+        ),
         (DocumentType.PASSPORT, "E12345678", "E-1234"),
         (DocumentType.MILITARY, "军字第2001988号", "军字第号"),
         (DocumentType.MILITARY, "7654321", "AB7654321"),

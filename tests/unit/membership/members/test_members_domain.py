@@ -6,7 +6,7 @@ import pytest
 
 from membership_service.acting import By
 from membership_service.members.documents import DocumentType
-from membership_service.members.domain import Act, Affiliation, Happening, Member
+from membership_service.members.domain import Act, Affiliation, Details, Happening, Member
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.kernel.errors import Conflict, DomainError, Forbidden, Invalid
 
@@ -18,6 +18,14 @@ HOME, AWAY = uuid4(), uuid4()
 
 def act(by: By = BERT, reason: str | None = "because", on: date = DAY) -> Act:
     return Act(by, on, reason)
+
+
+DETAILS = Details(
+    name="李娜", name_pinyin="lina", name_initials="ln", other_pinyin=None, other_initials=None,
+    document_type=DocumentType.PASSPORT, document_sealed=b"d2", document_blind=b"b2", last4_blind=b"l2", phone_sealed=None,
+    phone_blind=None, birth_date_sealed=None, data_key_wrapped=b"k", key_version=1, gender=Gender.FEMALE, birth_year=1991,
+    employment_form=EmploymentForm.MIGRANT,
+)  # fmt: skip
 
 
 def applicant(status: MemberStatus = MemberStatus.APPLIED) -> Member:
@@ -67,11 +75,25 @@ def test_a_return_needs_a_reason_and_frees_the_affiliation() -> None:
 def test_joining_again_adds_an_affiliation_and_keeps_the_number() -> None:
     member = active()
     member.withdraw(act())
-    member.apply_again(AWAY, "1/2/", act(ANNA))
+    member.apply_again(DETAILS, AWAY, "1/2/", act(ANNA))
     member.approve("0000000002", act())
     assert member.member_number == "0000000001"
     assert [(link.organisation_id, link.to_on) for link in member.affiliations] == [(HOME, DAY), (AWAY, None)]
     assert (member.organisation_id, member.left_on, member.version) == (AWAY, None, 5)
+    assert (member.name, member.document_blind, member.employment_form) == (
+        "李娜",
+        b"b2",
+        EmploymentForm.MIGRANT,
+    )
+
+
+def test_a_new_applicant_is_version_one_with_one_affiliation_to_come() -> None:
+    id_ = uuid4()
+    member, entry = Member.apply(id_, DETAILS, HOME, "1/", act(ANNA))
+    assert (member.id, member.version, entry.version, entry.happening) == (id_, 1, 1, Happening.APPLIED)
+    assert [(link.from_version, link.from_on, link.to_on) for link in member.affiliations] == [
+        (1, None, None)
+    ]
 
 
 def test_a_transfer_moves_the_affiliation_and_wakes_a_retained_member() -> None:
@@ -104,32 +126,41 @@ def test_an_erased_person_is_unreadable_and_stays_so() -> None:
     member = active()
     member.erase(act())
     assert not any(
-        (member.name, member.name_pinyin, member.document_sealed, member.document_blind, member.data_key_wrapped)
+        (
+            member.name,
+            member.name_pinyin,
+            member.document_sealed,
+            member.document_blind,
+            member.data_key_wrapped,
+        )
     )
     assert (member.status, member.birth_year, member.gender) == (MemberStatus.WITHDRAWN, None, Gender.UNKNOWN)
     with pytest.raises(Conflict, match="member-erased"):
-        member.apply_again(HOME, "1/", act())
+        member.apply_again(DETAILS, HOME, "1/", act())
 
 
 STEPS = {
+    "change": lambda member: member.change(DETAILS, act()),
+    "link": lambda member: member.link("iss", "eva", act()),
     "approve": lambda member: member.approve("1", act()),
     "return": lambda member: member.return_application(act()),
     "retain": lambda member: member.retain(act()),
     "restore": lambda member: member.restore(act()),
     "withdraw": lambda member: member.withdraw(act()),
     "decease": lambda member: member.decease(act()),
-    "apply": lambda member: member.apply_again(HOME, "1/", act()),
+    "apply": lambda member: member.apply_again(DETAILS, HOME, "1/", act()),
     "transfer": lambda member: member.request_transfer(AWAY, act()),
     "arrive": lambda member: member.arrive(AWAY, "1/2/", act()),
     "end": lambda member: member.end_transfer(AWAY, MemberStatus.ACTIVE, act()),
 }
+EDITS = {"change", "link"}
 ALLOWED = {
-    MemberStatus.APPLIED: {"approve", "return", "withdraw", "decease"},
-    MemberStatus.RETURNED: {"apply", "decease"},
-    MemberStatus.ACTIVE: {"retain", "withdraw", "decease", "transfer"},
-    MemberStatus.TRANSFERRING: {"arrive", "end"},
-    MemberStatus.RETAINED: {"restore", "withdraw", "decease", "transfer"},
-    MemberStatus.WITHDRAWN: {"apply", "decease"},
+    MemberStatus.APPLIED: EDITS | {"approve", "return", "withdraw", "decease"},
+    MemberStatus.RETURNED: EDITS | {"apply", "decease"},
+    MemberStatus.ACTIVE: EDITS | {"retain", "withdraw", "decease", "transfer"},
+    MemberStatus.TRANSFERRING: EDITS | {"arrive", "end"},
+    MemberStatus.RETAINED: EDITS | {"restore", "withdraw", "decease", "transfer"},
+    MemberStatus.WITHDRAWN: EDITS | {"apply", "decease"},
     MemberStatus.DECEASED: set[str](),
 }
 
@@ -146,5 +177,3 @@ def test_every_step_from_every_status(status: MemberStatus, step: str) -> None:
         with pytest.raises(DomainError):
             STEPS[step](member)
         assert (member.version, member.status) == (1, status)
-
-

@@ -53,7 +53,14 @@ def test_a_name_is_letters_in_one_written_form(written: str, name: str | None) -
 
 @pytest.mark.parametrize(
     ("typed", "query"),
-    [("Lü Xiao-ming", "lvxiaoming"), ("XI'AN", "xian"), ("zhāng", "zhang"), ("张", None), ("", None), ("a%", None)],
+    [
+        ("Lü Xiao-ming", "lvxiaoming"),
+        ("XI'AN", "xian"),
+        ("zhāng", "zhang"),
+        ("张", None),
+        ("", None),
+        ("a%", None),
+    ],
 )
 def test_what_a_searcher_types(typed: str, query: str | None) -> None:
     assert names.pinyin_query(typed) == query

@@ -23,7 +23,12 @@ def ring(tmp_path: Path) -> KeyRing:
 def seal(ring: KeyRing, member: object = None, number: str = NUMBER) -> sealing.SealedColumns:
     id_ = member or uuid4()
     return sealing.seal(
-        ring, id_, document_type=DocumentType.RESIDENT_ID, document_number=number, phone=PHONE, birth_date=BORN  # type: ignore[arg-type]
+        ring,
+        id_,
+        document_type=DocumentType.RESIDENT_ID,
+        document_number=number,
+        phone=PHONE,
+        birth_date=BORN,  # type: ignore[arg-type]
     )
 
 

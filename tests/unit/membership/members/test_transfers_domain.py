@@ -39,14 +39,14 @@ def test_after_escalation_the_upper_unit_decides_alone() -> None:
 def test_an_ended_transfer_stays_ended() -> None:
     transfer = asked()
     transfer.refuse(AT, "no")
-    for step in (
-        lambda: transfer.release(AT),
-        lambda: transfer.accept(AT, from_above=True),
-        lambda: transfer.refuse(AT, "no"),
-        lambda: transfer.cancel(AT, "no"),
-    ):
-        with pytest.raises(Conflict, match="transfer-ended"):
-            step()
+    with pytest.raises(Conflict, match="transfer-ended"):
+        transfer.release(AT)
+    with pytest.raises(Conflict, match="transfer-ended"):
+        transfer.accept(AT, from_above=True)
+    with pytest.raises(Conflict, match="transfer-ended"):
+        transfer.refuse(AT, "no")
+    with pytest.raises(Conflict, match="transfer-ended"):
+        transfer.cancel(AT, "no")
 
 
 @pytest.mark.parametrize(
