@@ -14,7 +14,6 @@ from uuid import UUID
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -112,7 +111,7 @@ def _migrate_within(connection: Connection, metadata: MetaData) -> None:
     connection.execute(text("SELECT pg_advisory_unlock(:turn)"), {"turn": _TURN})
 
 
-def create_shared_tables(op: Operations, service: str) -> None:
+def create_shared_tables(op: Any, service: str) -> None:
     """Make the shared tables with their partitions and privileges; called by a service's first migration."""
     bind = op.get_bind()
     metadata = service_metadata()
@@ -125,13 +124,13 @@ def create_shared_tables(op: Operations, service: str) -> None:
     op.execute("INSERT INTO relay_progress (previous) VALUES ('1:1:')")
 
 
-def drop_shared_tables(op: Operations) -> None:
+def drop_shared_tables(op: Any) -> None:
     """The way back."""
     for table in reversed(shared_tables(MetaData())):
         op.drop_table(table.name)
 
 
-def grant(op: Operations, service: str, table: str, *, app: str, worker: str) -> None:
+def grant(op: Any, service: str, table: str, *, app: str, worker: str) -> None:
     """Give the two roles their privileges on a table, e.g. app="SELECT, INSERT", worker="SELECT"."""
     op.execute(f"GRANT {app} ON {table} TO unionhall_{service}_app")
     op.execute(f"GRANT {worker} ON {table} TO unionhall_{service}_worker")

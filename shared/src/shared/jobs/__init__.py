@@ -1,7 +1,7 @@
 """Work that outlives a request: time-outs, effective dates, imports, rotation. Committed per chunk, resumed after a crash."""
 
 from shared.jobs.context import JobContext, JobHandler, JobStopped, LeaseLost
-from shared.jobs.queue import JobStatus, enqueue, job_status, request_cancel
+from shared.jobs.queue import JobStatus, enqueue, job_status, request_cancel, submit
 from shared.jobs.runner import JobRunner
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "enqueue",
     "job_status",
     "request_cancel",
+    "submit",
 ]

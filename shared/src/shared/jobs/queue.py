@@ -8,6 +8,8 @@ from uuid import UUID
 import orjson
 from sqlalchemy import text
 
+from shared.database.engine import Database
+from shared.database.scope import Scope
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.ids import new_id
 
@@ -55,6 +57,14 @@ async def enqueue(
         "run_after": run_after,
     }
     await session.execute(_ENQUEUE, parameters)
+    return job_id
+
+
+async def submit(database: Database, kind: str, payload: dict[str, Any]) -> UUID:
+    """Ask for a job in a transaction of its own, as the worker: for operators' commands. Its id."""
+    async with database.write(Scope.everything()) as session:
+        job_id = await enqueue(session, kind, payload)
+        await session.commit()
     return job_id
 
 

@@ -64,7 +64,7 @@ class JobRunner:
         parallel: int = 2,
         lease: timedelta = LEASE,
     ) -> None:
-        """`database` is the worker's; `handlers` by kind. Kinds in `every` run again and again at that distance, one run at a time.
+        """`database` is the worker's; `handlers` by kind. Kinds in `every` run again and again at that distance, one at a time.
 
         Each of those has a lane of its own, so that long jobs do not hold it up.
         """

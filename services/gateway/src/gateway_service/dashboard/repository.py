@@ -187,7 +187,7 @@ class Flow(NamedTuple):
 
     day: date
     cell: str
-    count: int
+    how_many: int
 
 
 async def locked_live_slot(session: WriteSession) -> int:
@@ -274,7 +274,7 @@ async def stocks_on(session: ReadSession, slot: int, organisation_id: UUID, on: 
     rows = await session.execute(
         _STOCKS_ON, {"slot": slot, "organisation_id": organisation_id, "on": on, "cells": stock_cells(on)}
     )
-    return {row.cell: row.count for row in rows}
+    return dict(rows.tuples().all())
 
 
 async def flows_between(
@@ -353,3 +353,19 @@ async def path_of_organisation(session: ReadSession, organisation_id: UUID) -> s
     )
     path: str | None = found.scalar_one_or_none()
     return path
+
+
+class Slots(NamedTuple):
+    """Which slot is live; which one grows if any, up to which of the facts; the newest fact."""
+
+    live: int
+    building: int | None
+    built_up_to: int
+    newest: int
+
+
+async def slots(session: ReadSession) -> Slots:
+    """How the two slots stand."""
+    newest = "(SELECT coalesce(max(id), 0) FROM facts)"
+    row = await session.execute(text(f"SELECT live, building, built_up_to, {newest} FROM dashboard_state"))  # noqa: S608
+    return Slots(*row.one())

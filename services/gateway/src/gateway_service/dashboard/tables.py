@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import DATERANGE
 from gateway_service.metadata import metadata
 
 SLOTTED = ("dashboard_members", "dashboard_tree", "dashboard_ancestry", "dashboard_own", "dashboard_totals")
-_IN_SLOTS = {"postgresql_partition_by": "LIST (slot)"}
+_IN_SLOTS = "LIST (slot)"
 _Cell = Text(collation="C")
 
 # One row. Its lock orders the batches of the views' consumer and the switch of a rebuild.
@@ -51,7 +51,7 @@ dashboard_members = Table(
     Column("gender", Text, nullable=False),
     Column("birth_year", Integer),
     Column("employment_form", Text, nullable=False),
-    **_IN_SLOTS,
+    postgresql_partition_by=_IN_SLOTS,
 )
 
 dashboard_tree = Table(
@@ -61,7 +61,7 @@ dashboard_tree = Table(
     Column("organisation_id", Uuid, primary_key=True),
     Column("during", DATERANGE, primary_key=True),
     Column("parent_id", Uuid),
-    **_IN_SLOTS,
+    postgresql_partition_by=_IN_SLOTS,
 )
 
 dashboard_ancestry = Table(
@@ -72,7 +72,7 @@ dashboard_ancestry = Table(
     Column("ancestor_id", Uuid, primary_key=True),
     Column("during", DATERANGE, primary_key=True),
     Index("ix_dashboard_ancestry_ancestor_id", "slot", "ancestor_id"),
-    **_IN_SLOTS,
+    postgresql_partition_by=_IN_SLOTS,
 )
 
 dashboard_own = Table(
@@ -83,7 +83,7 @@ dashboard_own = Table(
     Column("cell", _Cell, primary_key=True),
     Column("day", Date, primary_key=True),
     Column("change", BigInteger, nullable=False),
-    **_IN_SLOTS,
+    postgresql_partition_by=_IN_SLOTS,
 )
 
 dashboard_totals = Table(
@@ -94,5 +94,5 @@ dashboard_totals = Table(
     Column("cell", _Cell, primary_key=True),
     Column("day", Date, primary_key=True),
     Column("count", BigInteger, nullable=False),
-    **_IN_SLOTS,
+    postgresql_partition_by=_IN_SLOTS,
 )

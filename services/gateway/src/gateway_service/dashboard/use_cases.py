@@ -68,7 +68,7 @@ async def read_dashboard(session: ReadSession, organisation_id: UUID, on: date, 
             by[dimension][value] += count
     per_day: dict[date, dict[str, int]] = {}
     for flow in flows:
-        per_day.setdefault(flow.day, dict.fromkeys(FLOWS, 0))[flow.cell] = flow.count
+        per_day.setdefault(flow.day, dict.fromkeys(FLOWS, 0))[flow.cell] = flow.how_many
     return Dashboard(
         organisation_id=organisation_id,
         on=on,

@@ -1,0 +1,67 @@
+"""Composition root of the gateway's worker: `python -m gateway_service.worker --run consumers,jobs`.
+
+The gateway publishes nothing, so it has no relay.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from gateway_service import consumers
+from gateway_service.dashboard import handlers as views
+from gateway_service.dashboard.jobs import REBUILD, rebuild
+from gateway_service.settings import Settings
+from shared.database.engine import Database
+from shared.directory import replica
+from shared.jobs import JobRunner
+from shared.kernel import texts
+from shared.messaging.consumer import Consumer
+from shared.messaging.worker import WorkerSetup, run_worker
+from shared.observability.logs import configure_logs
+from shared.observability.tracing import configure_tracing
+from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
+from shared.security.keys import KeyRing
+from shared.settings import WORKER_NEEDS, load
+
+SERVICE = "gateway"
+
+
+def build(settings: Settings) -> WorkerSetup:
+    """All that this worker can run."""
+    texts.register("gateway_service")
+    if settings.keys_file is None:
+        raise ValueError("keys_file is needed")
+    database = Database(
+        settings.worker_database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-worker"
+    )
+    kafka = settings.kafka_bootstrap
+    return WorkerSetup(
+        service=SERVICE,
+        host=settings.http_host,
+        port=settings.worker_port,
+        consumers=(
+            Consumer(consumers.DIRECTORY, replica.TOPICS, replica.apply, "projection", database, kafka),
+            Consumer(consumers.VIEWS, views.TOPICS, views.apply, "projection", database, kafka),
+        ),
+        jobs=JobRunner(
+            database,
+            {REBUILD: rebuild, CHAIN_JOB: chain_handler(KeyRing.load(settings.keys_file))},
+            every={CHAIN_JOB: CHAIN_EVERY},
+        ),
+        on_stop=(database.close,),
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run until told to stop."""
+    settings = load(Settings, *WORKER_NEEDS)
+    configure_logs(SERVICE, settings.log_level)
+    tracing = configure_tracing(SERVICE, settings.otlp_endpoint or None)
+    try:
+        asyncio.run(run_worker(build(settings), argv))
+    finally:
+        tracing.shutdown()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
