@@ -148,18 +148,20 @@ class Relay:
         if unclean and await wait_for_stop(stop, self._takeover_wait):
             return
         backoff = Backoff()
+        failures = 0
         while not stop.is_set():
             sender = self._sender()
+            reached = self._progress
             try:
                 await sender.open()
-                if backoff.tries:
+                if failures:
                     await wait_for_stop(stop, SETTLE)
                 if restored:
                     await self._restart_outbox(source, sender)
                     restored = False
                 announcing = asyncio.create_task(self._announcer.run(sender, lambda: self._sent_until))
                 try:
-                    await self._relay(source, sender, stop, backoff)
+                    await self._relay(source, sender, stop)
                 finally:
                     announcing.cancel()
                     await asyncio.gather(announcing, return_exceptions=True)
@@ -167,6 +169,9 @@ class Relay:
                 await source.sign_off()
             except SendFailed as failed:
                 self._failed("broker", failed)
+                failures += 1
+                if self._progress != reached:
+                    backoff.reset()
                 await sender.close(flush=False)
                 await self._measure(source)
                 await backoff.pause(stop)
@@ -176,14 +181,11 @@ class Relay:
     def _sender(self) -> Sender:
         return Sender(self._kafka)
 
-    async def _relay(
-        self, source: OutboxSource, sender: Sender, stop: asyncio.Event, backoff: Backoff
-    ) -> None:
+    async def _relay(self, source: OutboxSource, sender: Sender, stop: asyncio.Event) -> None:
         empty = 0
         while not stop.is_set():
             sent = await self._pass(source, sender)
             self._reason = None
-            backoff.reset()
             empty = 0 if sent else empty + 1
             if time.monotonic() >= self._upkeep_due:
                 await self._upkeep(source)
@@ -209,14 +211,24 @@ class Relay:
 
     async def _send_pages(self, source: OutboxSource, sender: Sender) -> int:
         in_flight: deque[Sent] = deque()
+        try:
+            return await self._send_on(source, sender, in_flight)
+        except SendFailed:
+            # A broker that fails now and then must not bring back what it has taken, or a long pass would never end.
+            while in_flight and await in_flight[0].settled_soon(1.0):
+                await self._note(source, at(self._progress, in_flight.popleft().last_id), None)
+            raise
+
+    async def _send_on(self, source: OutboxSource, sender: Sender, in_flight: deque[Sent]) -> int:
         count = 0
         rows = await source.page(self._progress, self._progress.last_id, self._page)
         while rows or in_flight:
             if rows:
                 rows = await self._send_and_read_on(source, sender, rows, in_flight)
             while len(in_flight) >= (IN_FLIGHT if rows else 1):
-                sent = in_flight.popleft()
+                sent = in_flight[0]
                 await sent.settled()
+                in_flight.popleft()
                 crash_point("relay.after_send")
                 count += sent.count
                 RELAY_EVENTS.inc(sent.count)

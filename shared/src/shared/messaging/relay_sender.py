@@ -35,6 +35,11 @@ class Sent:
     count: int
     acknowledgements: list["asyncio.Future[Any]"]
 
+    async def settled_soon(self, seconds: float) -> bool:
+        """Whether all is acknowledged within `seconds`, whatever else has failed."""
+        _, waiting = await asyncio.wait(self.acknowledgements, timeout=seconds)
+        return not waiting and not any(ack.cancelled() or ack.exception() for ack in self.acknowledgements)
+
     async def settled(self) -> None:
         """Wait until all is acknowledged. Raises SendFailed."""
         try:
@@ -77,15 +82,18 @@ class Sender:
     async def send(self, rows: Sequence[Any]) -> Sent:
         """Hand a page to the producer, in order of each partition. Raises SendFailed."""
         builders: dict[tuple[str, int], list[Any]] = defaultdict(list)
+        acknowledgements: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(ACK_TIMEOUT):
                 await self._learn_partitions({row["topic"] for row in rows})
                 self._encode(rows, builders)
-                acknowledgements = [
-                    await self._open_producer.send_batch(builder, topic, partition=partition)
-                    for (topic, partition), batches in builders.items()
-                    for builder in batches
-                ]
+                for (topic, partition), batches in builders.items():
+                    for builder in batches:
+                        acknowledgement = await self._open_producer.send_batch(
+                            builder, topic, partition=partition
+                        )
+                        acknowledgement.add_done_callback(_hear)
+                        acknowledgements.append(acknowledgement)
         except TimeoutError:
             raise SendFailed(f"nothing could be sent within {ACK_TIMEOUT} s") from None
         except KafkaError as error:
@@ -160,3 +168,9 @@ class Sender:
             ]
             self._constant[kind, source] = headers
         return headers
+
+
+def _hear(acknowledgement: "asyncio.Future[Any]") -> None:
+    """A failure that nobody waits for any more is not worth a complaint of the loop's: all of the page is sent again."""
+    if not acknowledgement.cancelled():
+        acknowledgement.exception()
