@@ -42,8 +42,9 @@ def _create(connection: Connection) -> None:
     create_shared_tables(Operations(MigrationContext.configure(connection)), SERVICE)
 
 
-@pytest.fixture
-async def scene(make_database: DatabaseFactory) -> AsyncIterator[Scene]:
+@pytest.fixture(scope="session")
+async def audited(make_database: DatabaseFactory) -> AsyncIterator[Scene]:
+    """One database for all these tests."""
     urls = make_database(SERVICE, migrated=False)
     owner = engine(urls.owner)
     async with owner.begin() as connection:
@@ -55,6 +56,13 @@ async def scene(make_database: DatabaseFactory) -> AsyncIterator[Scene]:
     await scene.app.close()
     await scene.worker.close()
     await owner.dispose()
+
+
+@pytest.fixture
+async def scene(audited: Scene) -> Scene:
+    """The database without any entry; ids begin at 1."""
+    await audited.tamper("TRUNCATE audit_entries, audit_chain RESTART IDENTITY")
+    return audited
 
 
 def ring_of(names: str, current: str | None = None) -> KeyRing:
