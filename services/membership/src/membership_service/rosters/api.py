@@ -36,7 +36,7 @@ async def get_template(_caller: CurrentCaller) -> Response:
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
 @max_body(MAX_UPLOAD_BYTES + 64 * 1024)
-async def upload_roster(  # noqa: PLR0913 -- one parameter for each part of the form
+async def upload_roster(  # noqa: PLR0913, PLR0917 -- one parameter for each part of the form; FastAPI names them
     file: UploadFile,
     organisation_id: Annotated[
         UUID, Form(description="the unit whose roster it is; rows may name units below it by code")
@@ -69,7 +69,7 @@ async def upload_roster(  # noqa: PLR0913 -- one parameter for each part of the 
 
 
 @router.get("")
-async def list_rosters(  # noqa: PLR0913 -- dependencies
+async def list_rosters(
     organisation: Annotated[UUID, Query(description="imports of this unit and those below it")],
     page: PageQuery,
     session: Read,
@@ -98,7 +98,7 @@ async def get_roster(
 
 
 @router.get("/{import_id}/problems")
-async def list_problems(  # noqa: PLR0913 -- dependencies
+async def list_problems(
     import_id: UUID,
     page: PageQuery,
     session: Read,
@@ -116,7 +116,7 @@ async def list_problems(  # noqa: PLR0913 -- dependencies
 
 
 @router.get("/{import_id}/errors.xlsx", response_class=Response, responses={200: _WORKBOOK})
-async def get_error_workbook(  # noqa: PLR0913 -- dependencies
+async def get_error_workbook(
     import_id: UUID,
     request: Request,
     caller: CurrentCaller,
@@ -130,7 +130,7 @@ async def get_error_workbook(  # noqa: PLR0913 -- dependencies
 
 
 @router.post("/{import_id}/apply", status_code=status.HTTP_202_ACCEPTED)
-async def apply_roster(  # noqa: PLR0913 -- dependencies
+async def apply_roster(
     import_id: UUID,
     body: ApplyRoster,
     _key: Idempotent,
@@ -146,7 +146,7 @@ async def apply_roster(  # noqa: PLR0913 -- dependencies
 
 
 @router.post("/{import_id}/cancel")
-async def cancel_roster(  # noqa: PLR0913 -- dependencies
+async def cancel_roster(
     import_id: UUID,
     _key: Idempotent,
     session: Write,
@@ -161,7 +161,7 @@ async def cancel_roster(  # noqa: PLR0913 -- dependencies
 
 
 @router.post("/{import_id}/undo", status_code=status.HTTP_202_ACCEPTED)
-async def undo_roster(  # noqa: PLR0913 -- dependencies
+async def undo_roster(
     import_id: UUID,
     body: UndoRoster,
     _key: Idempotent,

@@ -161,7 +161,7 @@ class RowChecker:
         return phone
 
     def _code(self, cells: Sequence[Cell], problems: list[CellProblem]) -> str | None:
-        return self._text(cells, Column.ORGANISATION, problems) or None
+        return self._text(cells, Column.ORGANISATION, problems).upper() or None
 
     def _date(self, cells: Sequence[Cell], column: Column, problems: list[CellProblem]) -> date | None:
         cell = self._cell(cells, column)

@@ -153,7 +153,7 @@ class RosterImport:
 
     @property
     def progress(self) -> float:
-        """How far the running step is, 0 to 1. Of a check nobody knows the number of rows before its end: half is all it says."""
+        """How far the running step is, 0 to 1. How many rows a file has is known at its end only: a check says half."""
         if self.state is ImportState.CHECKING:
             return 0.5 if self.staged else 0.0
         if self.state in {ImportState.APPLYING, ImportState.UNDOING}:
@@ -161,7 +161,7 @@ class RosterImport:
         return 1.0
 
     def apply(self, issuer: str, subject: str, at: datetime, *, with_left: bool) -> None:
-        """Let the good rows become members; the rejected ones stay out. `with_left`: who is missing from a full roster leaves."""
+        """Let the good rows become members; rejected ones stay out. `with_left`: who is missing from a full roster leaves."""
         self._step(ImportState.APPLYING)
         if with_left and self.mode is not Mode.FULL:
             raise Conflict("roster-not-full")

@@ -20,7 +20,7 @@ _MAX_CELL: Final = 32_000
 def error_workbook(
     header: Header, rows: Iterable[tuple[int, Sequence[Cell]]], reasons: dict[int, str], legend: str
 ) -> bytes:
-    """The rows named in `reasons` (row number → words), in their order; `legend` heads the reasons' column beside its name."""
+    """The rows named in `reasons` (row number → words), in their order. `legend` stands in the heading of the reasons."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False}) as book:
         sheet = book.add_worksheet("错误数据")

@@ -21,7 +21,7 @@ from shared.security.policy import Caller
 from shared.web.session import database_of
 
 
-async def error_report(  # noqa: PLR0913 -- a request in parts
+async def error_report(
     request: Request, caller: Caller, now: datetime, ring: KeyRing, import_id: UUID, language: Language
 ) -> bytes:
     """The workbook. It opens sessions of its own: none is held while the child works."""

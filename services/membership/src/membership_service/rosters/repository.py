@@ -1,4 +1,4 @@
-"""Every query of roster imports. What handles thousands of rows at a time is SQL of `statements`, on the driver's connection."""
+"""Every query of roster imports. What handles thousands of rows at a time is SQL of `statements`, on the driver."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass

@@ -45,9 +45,10 @@ class Refusal(BaseModel):
 
 
 class RosterView(BaseModel):
-    """An import. `created + updated + unchanged + rejected = rows` once it is checked; `progress` is 0 to 1 of the running step.
+    """An import. Once it is checked, `created + updated + unchanged + rejected = rows`.
 
-    Rejected rows never become members; the others may be applied all the same. `same_file_as` is an earlier import of the same file.
+    Rejected rows never become members; the others may be applied all the same. `progress` is 0 to 1 of the running step.
+    `same_file_as` is an earlier import of the same file.
     """
 
     id: UUID

@@ -3,6 +3,7 @@
 All run as the worker, who sees every row; ranges are (after, up to] of row numbers. Units are locked before members
 (`membership_service.organisations.repository.get_to_stand_on` says why).
 """
+# ruff: noqa: S608 -- every statement is made of constants of this module
 
 from typing import Final
 
@@ -15,23 +16,35 @@ _BELONGS: Final = "('applied', 'active', 'retained', 'transferring')"
 
 
 def _problem(column: Column, code: str, masked: str = "''", params: str = "'{}'::jsonb") -> str:
-    return f"jsonb_build_array(jsonb_build_object('column', '{column.value}', 'code', {code}, 'masked', {masked}, 'params', {params}))"
+    one = f"jsonb_build_object('column', '{column.value}', 'code', {code}, 'masked', {masked}, 'params', {params})"
+    return f"jsonb_build_array({one})"
 
 
-#: $4 path and $5 path end of the import's unit. A code that holds a long number is not shown: it may be somebody's.
+#: A code that holds a long number is not shown: it may be somebody's.
+_UNKNOWN_UNIT: Final = _problem(
+    Column.ORGANISATION,
+    "'roster-organisation-unknown'",
+    "CASE WHEN r.organisation_code ~ '[0-9]{8}' THEN '' ELSE r.organisation_code END",
+)
+_REFUSAL: Final = _problem(Column.DOCUMENT_NUMBER, "c.refusal", "r.document_masked")
+_TWICE: Final = _problem(
+    Column.DOCUMENT_NUMBER,
+    "'roster-duplicate-rows'",
+    "r.document_masked",
+    "jsonb_build_object('rows', array_to_string((twice.numbers)[1:10], ', '))",
+)
+_CHANGED: Final = _problem(Column.DOCUMENT_NUMBER, "'roster-changed-since-check'", "r.document_masked")
+_KEPT: Final = _problem(Column.DOCUMENT_NUMBER, "'roster-undo-changed-since'", "r.document_masked")
+
+
+#: $4 path and $5 path end of the import's unit.
 REJECT_UNKNOWN_UNITS: Final = f"""
-    UPDATE roster_rows r SET outcome = 'rejected', problems = {
-    _problem(
-        Column.ORGANISATION,
-        "'roster-organisation-unknown'",
-        "CASE WHEN r.organisation_code ~ '[0-9]{{8}}' THEN '' ELSE r.organisation_code END",
-    )
-}
+    UPDATE roster_rows r SET outcome = 'rejected', problems = {_UNKNOWN_UNIT}
     WHERE {_RANGE} AND r.outcome = 'created' AND r.organisation_code IS NOT NULL AND NOT EXISTS (
         SELECT FROM organisations o
         WHERE o.code = r.organisation_code AND o.dissolved_on IS NULL AND o.path >= $4 AND o.path < $5
     )
-""".replace("{{8}}", "{8}")
+"""
 
 #: $4, $5 as above, $6 the import's unit. Only what differs from "a new person" is written.
 COMPARE: Final = f"""
@@ -52,7 +65,7 @@ COMPARE: Final = f"""
     )
     UPDATE roster_rows r SET
         outcome = CASE WHEN c.refusal IS NOT NULL THEN 'rejected' WHEN c.differs THEN 'updated' ELSE 'unchanged' END,
-        problems = CASE WHEN c.refusal IS NOT NULL THEN {_problem(Column.DOCUMENT_NUMBER, "c.refusal", "r.document_masked")} END,
+        problems = CASE WHEN c.refusal IS NOT NULL THEN {_REFUSAL} END,
         matched_id = CASE WHEN c.refusal IS NULL THEN c.id END,
         matched_version = CASE WHEN c.refusal IS NULL THEN c.version END
     FROM compared c WHERE r.import_id = $1 AND r.row_number = c.row_number
@@ -63,7 +76,8 @@ COUNT_SHARED_PHONES: Final = f"""
     SELECT count(*) FROM roster_rows r
     WHERE {_RANGE} AND r.phone_blind IS NOT NULL AND EXISTS (
         SELECT FROM members m
-        WHERE m.phone_blind = r.phone_blind AND m.document_blind IS DISTINCT FROM r.document_blind AND m.path >= $4 AND m.path < $5
+        WHERE m.phone_blind = r.phone_blind AND m.document_blind IS DISTINCT FROM r.document_blind
+            AND m.path >= $4 AND m.path < $5
     )
 """
 
@@ -75,14 +89,7 @@ REJECT_DUPLICATES: Final = f"""
         GROUP BY document_blind HAVING count(*) > 1
     )
     UPDATE roster_rows r SET outcome = 'rejected', matched_id = NULL, matched_version = NULL,
-        problems = coalesce(r.problems, '[]') || {
-    _problem(
-        Column.DOCUMENT_NUMBER,
-        "'roster-duplicate-rows'",
-        "r.document_masked",
-        "jsonb_build_object('rows', array_to_string((twice.numbers)[1:10], ', '))",
-    )
-}
+        problems = coalesce(r.problems, '[]') || {_TWICE}
     FROM twice WHERE r.import_id = $1 AND r.document_blind = twice.document_blind
 """
 
@@ -119,8 +126,37 @@ def _outbox(rows: str, kind: str, data: str, now: str) -> str:
         INSERT INTO outbox (event_id, topic, key, type, sequence, source, time, payload)
         SELECT uuidv7(), 'unionhall.membership.members.v1', m.id, 'unionhall.membership.member.' || {kind} || '.v1', m.version,
             '/unionhall/membership', {now}, convert_to(({data})::text, 'UTF8')
-        FROM {rows} m"""  # noqa: S608 - constants of this module
+        FROM {rows} m"""
 
+
+_ADMITTED: Final = _outbox(
+    "admitted", "'admitted'", f"json_build_object('on', m.joined_on, 'state', {_STATE})", "$8::timestamptz"
+)
+_CHANGED_OR_ADMITTED: Final = _outbox(
+    "changed",
+    f"CASE WHEN m.old_status IN {_JOINS} THEN 'admitted' ELSE 'changed' END",
+    f"json_build_object('on', $8::date, 'state', {_STATE})",
+    "$7::timestamptz",
+)
+_GONE: Final = _outbox(
+    "gone",
+    "'withdrawn'",
+    f"json_build_object('on', m.left_on, 'undone', true, 'state', {_STATE})",
+    "$4::timestamptz",
+)
+_RESTORED: Final = _outbox(
+    "restored",
+    "CASE WHEN m.leaves THEN 'withdrawn' ELSE 'changed' END",
+    f"""CASE WHEN m.leaves THEN json_build_object('on', $5::date, 'undone', true, 'state', {_STATE})
+            ELSE json_build_object('on', $5::date, 'state', {_STATE}) END""",
+    "$4::timestamptz",
+)
+#: What the events need of a member.
+_NEW: Final = """m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on,
+            m.version"""
+#: Columns of the history that every step fills.
+_HISTORY: Final = """member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer,
+            actor_subject"""
 
 #: Admit the new people of a range. $4 ids, $5 codes, $6 paths of the locked units, $7 code of the import's unit,
 #: $8 now, $9 today, $10 issuer and $11 subject of who applies. A person who came meanwhile by another way is left out.
@@ -134,30 +170,31 @@ CREATE: Final = f"""
         SELECT r.member_id, lpad(nextval('member_numbers')::text, 10, '0'), r.name, r.name_pinyin, r.name_initials,
             r.other_pinyin, r.other_initials, r.document_type, r.document_sealed, r.document_blind, r.last4_blind,
             r.phone_sealed, r.phone_blind, r.birth_date_sealed, r.data_key_wrapped, r.key_version, r.gender, r.birth_year,
-            coalesce(r.employment_form, 'contract'), 'active', units.id, units.path, coalesce(r.joined_on, $9::date), 1, $8::timestamptz, $8::timestamptz
+            coalesce(r.employment_form, 'contract'), 'active', units.id, units.path, coalesce(r.joined_on, $9::date), 1,
+            $8::timestamptz, $8::timestamptz
         FROM roster_rows r JOIN units ON units.code = coalesce(r.organisation_code, $7::text)
         WHERE {_RANGE} AND r.outcome = 'created'
         ORDER BY r.row_number
         ON CONFLICT DO NOTHING
-        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version
+        RETURNING {_NEW}
     ),
     belonging AS (
         INSERT INTO affiliations (member_id, from_version, organisation_id, from_on)
         SELECT m.id, m.version, m.organisation_id, m.joined_on FROM admitted m
     ),
     remembered AS (
-        INSERT INTO member_history
-            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject)
-        SELECT m.id, m.version, 'admitted', $8::timestamptz, m.joined_on, m.organisation_id, $10::text, $11::text FROM admitted m
+        INSERT INTO member_history ({_HISTORY})
+        SELECT m.id, m.version, 'admitted', $8::timestamptz, m.joined_on, m.organisation_id, $10::text, $11::text
+        FROM admitted m
     ),
-    published AS ({_outbox("admitted", "'admitted'", f"json_build_object('on', m.joined_on, 'state', {_STATE})", "$8::timestamptz")})
+    published AS ({_ADMITTED})
     SELECT count(*) FROM admitted
 """
 
 #: New people of a range who are not there after CREATE.
 REJECT_NOT_CREATED: Final = f"""
     UPDATE roster_rows r SET outcome = 'rejected',
-        problems = {_problem(Column.DOCUMENT_NUMBER, "'roster-changed-since-check'", "r.document_masked")}
+        problems = {_CHANGED}
     WHERE {_RANGE} AND r.outcome = 'created' AND NOT EXISTS (SELECT FROM members m WHERE m.id = r.member_id)
 """
 
@@ -177,8 +214,8 @@ LOCK_UPDATED: Final = f"""
     ORDER BY m.id FOR UPDATE OF m
 """
 
-#: $1 import, $2 row numbers, $3 sealed phones and $4 sealed birth dates (NULL: as before), $5 units, $6 paths, $7 now, $8 today,
-#: $9 issuer, $10 subject. What held before is kept for an undo, in ciphertext where it was.
+#: $1 import, $2 row numbers, $3 sealed phones and $4 sealed birth dates (NULL: as before), $5 units, $6 paths, $7 now,
+#: $8 today, $9 issuer, $10 subject. What held before is kept for an undo, in ciphertext where it was.
 UPDATE: Final = f"""
     WITH given AS (
         SELECT * FROM unnest($2::int[], $3::bytea[], $4::bytea[], $5::uuid[], $6::text[])
@@ -204,7 +241,7 @@ UPDATE: Final = f"""
             version = m.version + 1, updated_at = $7::timestamptz
         FROM given g JOIN roster_rows r ON r.import_id = $1 AND r.row_number = g.row_number
         WHERE m.id = r.matched_id
-        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version,
+        RETURNING {_NEW},
             r.row_number, old.status AS old_status, jsonb_build_object(
                 'status', old.status, 'name', old.name, 'name_pinyin', old.name_pinyin, 'name_initials', old.name_initials,
                 'other_pinyin', old.other_pinyin, 'other_initials', old.other_initials,
@@ -217,62 +254,48 @@ UPDATE: Final = f"""
         FROM changed m WHERE r.import_id = $1 AND r.row_number = m.row_number
     ),
     approved AS (
-        UPDATE affiliations a SET from_on = $8::date FROM changed m WHERE a.member_id = m.id AND a.to_on IS NULL AND m.old_status = 'applied'
+        UPDATE affiliations a SET from_on = $8::date FROM changed m
+        WHERE a.member_id = m.id AND a.to_on IS NULL AND m.old_status = 'applied'
     ),
     belonging AS (
         INSERT INTO affiliations (member_id, from_version, organisation_id, from_on)
         SELECT m.id, m.version, m.organisation_id, $8::date FROM changed m WHERE m.old_status IN ('returned', 'withdrawn')
     ),
     remembered AS (
-        INSERT INTO member_history
-            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject)
+        INSERT INTO member_history ({_HISTORY})
         SELECT m.id, m.version, CASE WHEN m.old_status IN {
     _JOINS
 } THEN 'admitted' ELSE 'changed' END, $7::timestamptz, $8::date, m.organisation_id,
             $9::text, $10::text
         FROM changed m
     ),
-    published AS ({
-    _outbox(
-        "changed",
-        f"CASE WHEN m.old_status IN {_JOINS} THEN 'admitted' ELSE 'changed' END",
-        f"json_build_object('on', $8::date, 'state', {_STATE})",
-        "$7::timestamptz",
-    )
-})
+    published AS ({_CHANGED_OR_ADMITTED})
     SELECT count(*) FROM changed
 """
 
 #: People of a range to change who were no longer as compared.
 REJECT_NOT_UPDATED: Final = f"""
     UPDATE roster_rows r SET outcome = 'rejected',
-        problems = {_problem(Column.DOCUMENT_NUMBER, "'roster-changed-since-check'", "r.document_masked")}
+        problems = {_CHANGED}
     WHERE {_RANGE} AND r.outcome = 'updated' AND r.applied_version IS NULL
 """
 
 #: Undo the admissions of a range. $4 now, $5 today, $6 issuer, $7 subject, $8 reason. The document number becomes free.
 UNDO_CREATED: Final = f"""
     WITH gone AS (
-        UPDATE members m SET status = 'withdrawn', left_on = greatest($5::date, m.joined_on), document_blind = NULL, last4_blind = NULL,
-            phone_blind = NULL, version = m.version + 1, updated_at = $4::timestamptz
+        UPDATE members m SET status = 'withdrawn', left_on = greatest($5::date, m.joined_on), document_blind = NULL,
+            last4_blind = NULL, phone_blind = NULL, version = m.version + 1, updated_at = $4::timestamptz
         FROM roster_rows r
         WHERE {_RANGE} AND r.outcome = 'created' AND m.id = r.member_id AND m.version = 1
-        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version
+        RETURNING {_NEW}
     ),
     ended AS (UPDATE affiliations a SET to_on = m.left_on FROM gone m WHERE a.member_id = m.id AND a.to_on IS NULL),
     remembered AS (
-        INSERT INTO member_history
-            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject, reason)
-        SELECT m.id, m.version, 'withdrawn', $4::timestamptz, m.left_on, m.organisation_id, $6::text, $7::text, $8::text FROM gone m
+        INSERT INTO member_history ({_HISTORY}, reason)
+        SELECT m.id, m.version, 'withdrawn', $4::timestamptz, m.left_on, m.organisation_id, $6::text, $7::text, $8::text
+        FROM gone m
     ),
-    published AS ({
-    _outbox(
-        "gone",
-        "'withdrawn'",
-        f"json_build_object('on', m.left_on, 'undone', true, 'state', {_STATE})",
-        "$4::timestamptz",
-    )
-})
+    published AS ({_GONE})
     SELECT count(*) FROM gone
 """
 
@@ -293,27 +316,19 @@ UNDO_UPDATED: Final = f"""
             version = m.version + 1, updated_at = $4::timestamptz
         FROM roster_rows r
         WHERE {_RANGE} AND r.outcome = 'updated' AND m.id = r.matched_id AND m.version = r.applied_version
-        RETURNING m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on, m.version,
+        RETURNING {_NEW},
             r.previous->>'status' IN {_JOINS} AS leaves
     ),
     ended AS (
         UPDATE affiliations a SET to_on = m.left_on FROM restored m WHERE a.member_id = m.id AND a.to_on IS NULL AND m.leaves
     ),
     remembered AS (
-        INSERT INTO member_history
-            (member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer, actor_subject, reason)
-        SELECT m.id, m.version, CASE WHEN m.leaves THEN 'withdrawn' ELSE 'changed' END, $4::timestamptz, $5::date, m.organisation_id, $6::text, $7::text, $8::text
+        INSERT INTO member_history ({_HISTORY}, reason)
+        SELECT m.id, m.version, CASE WHEN m.leaves THEN 'withdrawn' ELSE 'changed' END, $4::timestamptz, $5::date,
+            m.organisation_id, $6::text, $7::text, $8::text
         FROM restored m
     ),
-    published AS ({
-    _outbox(
-        "restored",
-        "CASE WHEN m.leaves THEN 'withdrawn' ELSE 'changed' END",
-        f'''CASE WHEN m.leaves THEN json_build_object('on', $5::date, 'undone', true, 'state', {_STATE})
-                ELSE json_build_object('on', $5::date, 'state', {_STATE}) END''',
-        "$4::timestamptz",
-    )
-})
+    published AS ({_RESTORED})
     SELECT count(*) FROM restored
 """
 
@@ -327,7 +342,7 @@ KEEP_CHANGED: Final = f"""
         ORDER BY m.id FOR UPDATE OF m
     ), kept AS (
         UPDATE roster_rows r SET
-            problems = {_problem(Column.DOCUMENT_NUMBER, "'roster-undo-changed-since'", "r.document_masked")}
+            problems = {_KEPT}
         FROM standing s WHERE r.import_id = $1 AND r.row_number = s.row_number AND s.is_changed
         RETURNING 1
     )

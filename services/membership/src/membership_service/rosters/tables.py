@@ -1,4 +1,4 @@
-"""Tables of roster imports. Staging holds ciphertext, blind indexes and masked text only (settled §28), and ends after 30 days."""
+"""Tables of roster imports. Staging holds ciphertext, blind indexes and masked text only (settled §28)."""
 
 from sqlalchemy import (
     BigInteger,

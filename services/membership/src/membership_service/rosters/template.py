@@ -1,4 +1,4 @@
-"""The empty roster that registrars download: drop-down lists, text format where digits must survive, notes in both languages."""
+"""The empty roster to download: drop-down lists, text format where digits must survive, notes in both languages."""
 
 import io
 from typing import Final

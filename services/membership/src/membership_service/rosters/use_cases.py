@@ -19,7 +19,7 @@ UNDO = "roster.undo"
 _LONGEST_NAME = 200
 
 
-async def upload(  # noqa: PLR0913 -- one parameter for each part of the form
+async def upload(
     session: WriteSession,
     caller: Caller,
     by: By,
