@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import MetaData, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.contracts.membership import Role
@@ -70,7 +71,7 @@ async def add(
             text("INSERT INTO notes (id, path, words) VALUES (:id, :path, :words)"),
             {"id": note.id, "path": body.path, "words": body.words},
         )
-    except Exception as error:
+    except IntegrityError as error:
         if violated_constraint(error) == "notes_words_key":
             raise Conflict("stale-version") from None
         raise

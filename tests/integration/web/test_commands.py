@@ -1,11 +1,13 @@
 """What a command promises: it commits before it replies, happens once, and never over a newer version."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from shared.database.scope import Scope
+from shared.web.idempotency import forget_old_keys
 from shared.web.session import HotStatement
 from tests.integration.web.conftest import Service
 
@@ -195,3 +197,15 @@ async def test_a_hot_statement_cannot_write_outside_of_its_scope(service: Servic
     with pytest.raises(Exception, match="row-level security"):
         await outside.run(service.database, Scope(("1/",)))
     assert await service.count() == 0
+
+
+async def test_a_key_is_forgotten_after_a_week(service: Service) -> None:
+    headers = service.headers(key="week-old-key")
+    await service.client.post(ADD, json=note(), headers=headers)
+    now = datetime.now(UTC)
+    for moment, effects in ((now + timedelta(days=6, hours=23), 1), (now + timedelta(days=7, minutes=1), 2)):
+        async with service.database.write(Scope.nothing()) as session:
+            await forget_old_keys(session, moment)
+            await session.commit()
+        await service.client.post(ADD, json=note(), headers=headers)
+        assert await service.count() == effects

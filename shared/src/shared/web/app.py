@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
@@ -66,23 +66,10 @@ def create_app(setup: WebSetup) -> FastAPI:
     published = PublishedKeys(settings.oidc_jwks_url)
     verifier = TokenVerifier(settings.oidc_issuer, settings.oidc_audience, setup.key_source or published)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        for start in setup.on_start:
-            await start(app)
-        # What lives from here on lives for ever: it need not be looked at by every collection.
-        gc.collect()
-        gc.freeze()
-        yield
-        for stop in setup.on_stop:
-            await stop(app)
-        await published.close()
-        await setup.database.close()
-
     app = FastAPI(
         title=f"Unionhall {setup.service}",
         version=setup.version,
-        lifespan=lifespan,
+        lifespan=_lifespan(setup, published),
         # Pages of documentation are the gateway's; FastAPI's own would load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
@@ -114,6 +101,25 @@ def create_app(setup: WebSetup) -> FastAPI:
         app.include_router(router)
     _describe_problems(app)
     return app
+
+
+def _lifespan(
+    setup: WebSetup, published: PublishedKeys
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        for start in setup.on_start:
+            await start(app)
+        # What lives from here on lives for ever: it need not be looked at by every collection.
+        gc.collect()
+        gc.freeze()
+        yield
+        for stop in setup.on_stop:
+            await stop(app)
+        await published.close()
+        await setup.database.close()
+
+    return lifespan
 
 
 async def _replay(_: Request, replay: Exception) -> Response:
