@@ -25,12 +25,14 @@ from membership_service.organisations.tables import (
     organisations,
 )
 from shared.database.failures import violated_constraint
-from shared.database.paths import Path, in_subtree, path_of
-from shared.database.session import ReadSession, WriteSession
+from shared.database.paths import Path, in_subtree, path_end, path_of
+from shared.database.session import ReadSession, WriteSession, driver
 from shared.kernel.errors import Conflict, NotFound
 
 #: Key of the advisory lock under which moves happen one after the other: two at once could close a circle.
 _TREE_LOCK = 0x7472_6565
+#: Seconds for one table of a move: a city with all its members takes longer than any other statement may.
+_MOVE_SECONDS = 300
 
 
 async def get(session: ReadSession, organisation_id: UUID) -> Organisation:
@@ -135,12 +137,14 @@ async def move_along(session: WriteSession, old: str, new: str) -> None:
     statement waits for them and the later ones see them.
     """
     await session.flush()
+    connection = await driver(session)
     columns = [column for table in metadata.sorted_tables for column in table.columns if column.type is Path]
     for column in sorted(columns, key=lambda column: column.table is not organisations):
-        moved = {column.name: func.concat(new, func.substr(column, len(old) + 1))}
-        await session.execute(
-            update(column.table).where(in_subtree(column, old)).values(moved),
-            execution_options={"synchronize_session": False},
+        name, table = column.name, column.table.name
+        await connection.execute(
+            f"UPDATE {table} SET {name} = $1::text || substr({name}, $2) WHERE {name} >= $3 AND {name} < $4",  # noqa: S608
+            *(new, len(old) + 1, old, path_end(old)),
+            timeout=_MOVE_SECONDS,
         )
 
 
