@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from membership_service.members.jobs import ESCALATE, ESCALATE_EVERY, escalate_unanswered
 from membership_service.organisations.jobs import PLANS, PLANS_EVERY, carry_out_plans
 from membership_service.rosters import jobs as rosters
 from membership_service.rosters.use_cases import APPLY, CHECK, UNDO
@@ -63,6 +64,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
         database,
         {
             PLANS: carry_out_plans(clock),
+            ESCALATE: escalate_unanswered(clock),
             CHECK: roster_jobs.check,
             APPLY: roster_jobs.apply,
             UNDO: roster_jobs.undo,
@@ -72,6 +74,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
         },
         every={
             PLANS: PLANS_EVERY,
+            ESCALATE: ESCALATE_EVERY,
             rosters.EXPIRE: rosters.EXPIRE_EVERY,
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,

@@ -1,9 +1,15 @@
 """Made-up people for tests of members, under an unassigned region code, and shorthands of what is done with them."""
 
+import asyncio
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
 from membership_service.members.documents import check_digit
+from membership_service.members.jobs import ESCALATE, escalate_unanswered
+from shared.database.engine import Database
+from shared.jobs import JobRunner
+from shared.testing.waiting import eventually
 from tests.support.membership import Federation
 
 _serial = count(1)
@@ -43,3 +49,27 @@ async def admitted(federation: Federation, unit: str, registrars: tuple[str, str
 async def registrars(federation: Federation, unit: str) -> tuple[str, str]:
     """Two registrars of a unit."""
     return await federation.user("registrar", unit), await federation.user("registrar", unit)
+
+
+async def escalated(federation: Federation) -> None:
+    """Let the worker's job mark what waits too long by the federation's clock."""
+    database = Database(federation.urls.worker, pool_size=3, application_name="test-jobs")
+    runner = JobRunner(
+        database, {ESCALATE: escalate_unanswered(federation.clock)}, every={ESCALATE: timedelta(hours=1)}
+    )
+    # Another test may have run it before in the same database: make it due.
+    await federation.rows("UPDATE jobs SET run_after = now() WHERE kind = $1 RETURNING id", ESCALATE)
+    stop = asyncio.Event()
+    running = asyncio.create_task(runner.run(stop))
+
+    async def is_done() -> bool:
+        done = "SELECT FROM jobs WHERE kind = $1 AND state = 'waiting' AND run_after > now()"
+        rows = await federation.rows(done, ESCALATE)
+        return bool(rows)
+
+    try:
+        await eventually(is_done, timeout=10)
+    finally:
+        stop.set()
+        await running
+        await database.close()

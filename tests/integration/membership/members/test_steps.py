@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from shared.contracts.membership import MEMBER_ERASED
-from tests.integration.membership.members.people import admitted, applied, number, registrars
+from tests.integration.membership.members.people import admitted, applied, escalated, number, registrars
 from tests.support.membership import Federation
 
 
@@ -174,3 +174,24 @@ async def test_an_erased_person_leaves_a_pseudonym_and_a_tombstone(federation: F
     await federation.call("POST", f"{path}/unmasking", by=pair[0], json=reason, expect=409)
     again = await applied(federation, unit["id"], pair[0], document_number=document)
     assert again["id"] != member
+
+
+async def test_an_unanswered_application_escalates_after_three_working_days(federation: Federation) -> None:
+    unit = await federation.unit()
+    pair = await registrars(federation, unit["id"])
+    late = await applied(federation, unit["id"], pair[0])
+    answered = await admitted(federation, unit["id"], pair)
+    # 16 March 2026 is a Monday: Tuesday, Wednesday and Thursday are the three days.
+    federation.clock.advance(timedelta(days=3))
+    recent = await applied(federation, unit["id"], pair[0])
+    await escalated(federation)
+    listed = f"/members?organisation={unit['id']}&escalated=true"
+    assert (await federation.call("GET", listed, by=pair[0]))["items"] == []
+    federation.clock.advance(timedelta(days=1))
+    await escalated(federation)
+    found = [member["id"] for member in (await federation.call("GET", listed, by=pair[0]))["items"]]
+    assert found == [late["id"]]
+    assert not {answered, recent["id"]} & set(found)
+    # Being late is no change of the member: who has read version 1 may still answer.
+    approved = await federation.call("POST", f"/members/{late['id']}/approval", by=pair[1], version=1)
+    assert approved["escalated_at"] is None

@@ -3,10 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from membership_service.members.transfers import repository
-from shared.database.engine import Database
-from shared.database.scope import Scope
-from tests.integration.membership.members.people import admitted, number, person, registrars
+from tests.integration.membership.members.people import admitted, escalated, number, person, registrars
 from tests.support.membership import Federation
 
 
@@ -130,13 +127,7 @@ async def test_unanswered_it_escalates_and_the_upper_unit_decides_alone(federati
     path = f"/transfers/{transfer['id']}"
     await federation.call("POST", f"{path}/acceptance", by=upper, version=1, expect=409)
     federation.clock.advance(timedelta(days=15, seconds=1))
-    database = Database(federation.urls.worker, pool_size=1, application_name="test")
-    try:
-        async with database.write(Scope.everything()) as session:
-            assert await repository.escalate(session, federation.clock.now(), 1000) >= 1
-            await session.commit()
-    finally:
-        await database.close()
+    await escalated(federation)
     late = await federation.call("GET", "/transfers?escalated=true", by=upper)
     assert [one["id"] for one in late["items"]] == [transfer["id"]]
     await federation.call("POST", f"{path}/acceptance", by=carl, version=1, expect=409)

@@ -1,7 +1,7 @@
 import os
 from datetime import date
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -20,7 +20,7 @@ def ring(tmp_path: Path) -> KeyRing:
     return KeyRing.load(path)
 
 
-def seal(ring: KeyRing, member: object = None, number: str = NUMBER) -> sealing.SealedColumns:
+def seal(ring: KeyRing, member: UUID | None = None, number: str = NUMBER) -> sealing.SealedColumns:
     id_ = member or uuid4()
     return sealing.seal(
         ring,
@@ -28,14 +28,14 @@ def seal(ring: KeyRing, member: object = None, number: str = NUMBER) -> sealing.
         document_type=DocumentType.RESIDENT_ID,
         document_number=number,
         phone=PHONE,
-        birth_date=BORN,  # type: ignore[arg-type]
+        birth_date=BORN,
     )
 
 
-def opened(ring: KeyRing, member: object, sealed: sealing.SealedColumns) -> sealing.Opened:
+def opened(ring: KeyRing, member: UUID, sealed: sealing.SealedColumns) -> sealing.Opened:
     return sealing.unseal(
         ring,
-        member,  # type: ignore[arg-type]
+        member,
         data_key_wrapped=sealed.data_key_wrapped,
         key_version=sealed.key_version,
         document_sealed=sealed.document_sealed,

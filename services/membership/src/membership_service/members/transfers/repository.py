@@ -51,11 +51,11 @@ async def page(
     return (await session.scalars(found.order_by(columns.id).limit(limit))).all()
 
 
-async def escalate(session: WriteSession, now: datetime, limit: int) -> int:
-    """Mark up to `limit` open transfers whose time is up; says how many. The version stays: nobody's reading is outdated."""
+async def escalate(session: WriteSession, before: datetime, now: datetime, limit: int) -> int:
+    """Mark up to `limit` open transfers whose time was up before `before`; says how many. Their versions stay."""
     late = (
         select(transfers.c.id)
-        .where(transfers.c.state.in_(OPEN), transfers.c.due_at < now, transfers.c.escalated_at.is_(None))
+        .where(transfers.c.state.in_(OPEN), transfers.c.due_at < before, transfers.c.escalated_at.is_(None))
         .order_by(transfers.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
