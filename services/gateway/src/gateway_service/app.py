@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gateway_service.consumers import DIRECTORY
+from gateway_service.consumers import DIRECTORY, VIEWS
 from gateway_service.dashboard import api as dashboard
 from gateway_service.facts import api as facts
 from gateway_service.identity import api as identity
@@ -20,15 +20,19 @@ from gateway_service.proxy.forwarding import http_client
 from gateway_service.settings import Settings
 from shared.contracts import membership
 from shared.database.engine import Database
+from shared.database.migrations import newest_migration
 from shared.database.session import ReadSession
 from shared.directory.posts import read_posts
 from shared.kernel import texts
+from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.freshness import as_of
 from shared.security.keys import KeyRing
 from shared.settings import HTTP_NEEDS, load
 from shared.web.app import WebSetup, create_app, serve
 from shared.web.caller import PostsRead
-from shared.web.health import database_reachable
+from shared.web.digest import Digested, digest_router
+from shared.web.health import database_migrated, database_reachable
+from shared.web.tokens import KeySource
 
 SERVICE = "gateway"
 
@@ -42,19 +46,44 @@ async def posts_reader(session: ReadSession, issuer: str, subject: str, today: d
     )
 
 
-def build(settings: Settings) -> FastAPI:
-    """The application with all its parts."""
+#: What this service holds of others' aggregates, for `unionhall verify`.
+REPLICAS = {
+    "organisations": Digested("SELECT id, sequence AS version FROM directory_organisations", DIRECTORY),
+    "posts": Digested("SELECT id, sequence AS version FROM directory_posts", DIRECTORY),
+    "members": Digested("SELECT member_id AS id, sequence AS version FROM member_places", VIEWS),
+}
+
+
+def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySource | None = None) -> FastAPI:
+    """The application. Tests bring a clock that stands still and the public keys of their own issuer."""
     texts.register("gateway_service")
-    database = Database(settings.database_url, pool_size=settings.database_pool, application_name=SERVICE)
+    if settings.keys_file is None:
+        raise ValueError("keys_file is needed")
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-http"
+    )
     setup = WebSetup(
         service=SERVICE,
         settings=settings,
         database=database,
         # The order matters: what is not the gateway's own is passed on.
-        routers=[dashboard.router, facts.router, live.router, portal.router, identity.router, proxy.router],
+        routers=[
+            dashboard.router,
+            facts.router,
+            live.router,
+            digest_router(REPLICAS),
+            portal.router,
+            identity.router,
+            proxy.router,
+        ],
         posts_reader=posts_reader,
         keys=KeyRing.load(settings.keys_file),
-        ready_checks=[database_reachable(database)],
+        ready_checks=[
+            database_reachable(database),
+            database_migrated(database, newest_migration("gateway_service")),
+        ],
+        clock=clock or SystemClock(),
+        key_source=key_source,
         on_start=[_start],
         on_stop=[_stop],
     )

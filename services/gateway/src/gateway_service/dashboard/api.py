@@ -7,9 +7,10 @@ from uuid import UUID
 from fastapi import Query
 
 from gateway_service.consumers import VIEWS
-from gateway_service.dashboard import repository, use_cases
+from gateway_service.dashboard import use_cases
 from gateway_service.dashboard.schemas import Dashboard
 from shared.contracts.membership import MEMBERS
+from shared.directory.organisations import path_of_organisation
 from shared.kernel.clock import china_date
 from shared.kernel.errors import NotFound
 from shared.messaging.freshness import as_of
@@ -33,7 +34,7 @@ async def dashboard(
     days: Annotated[int, Query(ge=1, le=366, description="Days of joined and left, up to `on`")] = 30,
 ) -> Dashboard:
     """Members by status, gender, age band and employment form; joined and left per day. Rights are those of today's tree."""
-    path = await repository.path_of_organisation(session, organisation_id)
+    path = await path_of_organisation(session, organisation_id)
     if path is None:
         raise NotFound("not-found")
     caller.require(Action.DASHBOARD_READ, path)

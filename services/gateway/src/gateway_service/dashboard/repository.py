@@ -346,15 +346,6 @@ async def fingerprint(session: ReadSession, slot: int) -> str:
     return found
 
 
-async def path_of_organisation(session: ReadSession, organisation_id: UUID) -> str | None:
-    """Where a unit stands today; None when unknown."""
-    found = await session.execute(
-        text("SELECT path FROM directory_organisations WHERE id = :id"), {"id": organisation_id}
-    )
-    path: str | None = found.scalar_one_or_none()
-    return path
-
-
 class Slots(NamedTuple):
     """Which slot is live; which one grows if any, up to which of the facts; the newest fact."""
 

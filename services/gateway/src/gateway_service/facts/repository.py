@@ -32,6 +32,12 @@ _PLACES = """
     WHERE known.sequence < excluded.sequence
 """
 
+_NOTE_ERASED = """
+    UPDATE member_places known SET sequence = erased.sequence
+    FROM unnest($1::uuid[], $2::bigint[]) AS erased (member_id, sequence)
+    WHERE known.member_id = erased.member_id AND known.sequence < erased.sequence
+"""
+
 _PAGE = text("""
     SELECT id, event_id, type, sequence, time, data FROM facts
     WHERE member_id = :member_id
@@ -86,6 +92,12 @@ async def append(session: WriteSession, events: Sequence[Received]) -> list[Rece
 
 async def place_members(session: WriteSession, newest: Sequence[Received]) -> None:
     """Keep where each member is now. `newest` holds at most one event a member; an erased one stays where it was."""
+    erased = [event for event in newest if event.topic == MEMBERS.name and event.data is None]
+    if erased:
+        connection = await driver(session)
+        await connection.execute(
+            _NOTE_ERASED, [event.subject for event in erased], [event.sequence for event in erased]
+        )
     states = [(event, event.data["state"]) for event in newest if event.topic == MEMBERS.name and event.data]
     if states:
         connection = await driver(session)

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from gateway_service.dashboard.repository import path_of_organisation
 from gateway_service.live.hub import LiveHub
 from shared.database.scope import Scope
+from shared.directory.organisations import path_of_organisation
 from shared.kernel.errors import NotFound
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
