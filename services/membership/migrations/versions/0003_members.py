@@ -59,7 +59,7 @@ _TABLES = (
         CONSTRAINT fk_members_organisation_id_organisations FOREIGN KEY(organisation_id) REFERENCES organisations (id)
     )
     """,
-    "CREATE INDEX ix_members_applied ON members (applied_at) WHERE status = 'applied'",
+    "CREATE INDEX ix_members_applied ON members (path, id) WHERE status = 'applied'",
     "CREATE INDEX ix_members_last4 ON members (last4_blind, path, id)",
     "CREATE INDEX ix_members_name ON members (name, path, id)",
     "CREATE INDEX ix_members_name_initials ON members (name_initials, path, id)",

@@ -26,6 +26,7 @@ from shared.kernel.errors import NotFound
 #: Above every string that begins with the text before it, in byte order.
 _LAST: Final = "\U0010ffff"
 _NUMBER_DIGITS: Final = 10
+_PLAN_ANEW: Final = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 #: Rows of a list after the last one of the page before: (path, id).
 After = tuple[str, UUID]
@@ -154,10 +155,12 @@ async def page(
     One statement for each root, each an index range: together they cost what is looked at, not what there is.
     """
     found: list[Member] = []
+    # A plan made for a province would be kept for an enterprise too: plan each anew, which costs less than one wrong plan.
+    await session.execute(_PLAN_ANEW)
     for root in roots:
         if after and root <= after[0] and not after[0].startswith(root):
             continue
-        statement = _listed(root, filters, after).limit(limit - len(found))
+        statement = listed(root, filters, after).limit(limit - len(found))
         found.extend(await session.scalars(statement))
         if len(found) >= limit:
             break
@@ -173,7 +176,6 @@ async def escalate(session: WriteSession, before: datetime, now: datetime, limit
             members.c.applied_at < before,
             members.c.escalated_at.is_(None),
         )
-        .order_by(members.c.applied_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -184,7 +186,8 @@ async def escalate(session: WriteSession, before: datetime, now: datetime, limit
     return len(marked.all())
 
 
-def _listed(root: str, filters: Filters, after: After | None) -> Select[Member]:
+def listed(root: str, filters: Filters, after: After | None) -> Select[Member]:
+    """The query of one subtree, by path and id."""
     columns = members.c
     conditions: list[ColumnElement[bool]] = [in_subtree(columns.path, root)]
     if after:

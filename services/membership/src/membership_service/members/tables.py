@@ -94,7 +94,7 @@ members = Table(
     ),
     Index("ix_members_last4", "last4_blind", "path", "id"),
     Index("ix_members_phone", "phone_blind", "path", "id", postgresql_where=text("phone_blind IS NOT NULL")),
-    Index("ix_members_applied", "applied_at", postgresql_where=text("status = 'applied'")),
+    Index("ix_members_applied", "path", "id", postgresql_where=text("status = 'applied'")),
     Index(
         "uq_members_user",
         "user_issuer",
