@@ -45,12 +45,12 @@ _OPEN_KEYS = """
 """
 _COLUMNS = 'id, consumer, state, topic, partition, "offset", key, event_id, type, cause, tries, created_at, redrive_requested_at'
 _NEXT_OF_KEY = """
-    SELECT id, topic, partition, "offset", key, headers, value, tries FROM dead_letters
+    SELECT id, topic, partition, "offset", key, headers::text, value, tries FROM dead_letters
     WHERE consumer = $1 AND key = $2 AND state IN ('dead', 'parked')
     ORDER BY topic, partition, "offset" LIMIT 1
 """
 _BY_ID = """
-    SELECT id, topic, partition, "offset", key, headers, value, tries FROM dead_letters
+    SELECT id, topic, partition, "offset", key, headers::text, value, tries FROM dead_letters
     WHERE id = $1 AND state = 'dead' FOR UPDATE
 """
 
