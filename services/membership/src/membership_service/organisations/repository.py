@@ -4,7 +4,22 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from membership_service.acting import By
@@ -33,6 +48,8 @@ from shared.kernel.errors import Conflict, NotFound
 _TREE_LOCK = 0x7472_6565
 #: Seconds for one table of a move: a city with all its members takes longer than any other statement may.
 _MOVE_SECONDS = 300
+#: Units written at once: between two flushes the process gets to its other requests.
+_FLUSH = 500
 
 
 async def get(session: ReadSession, organisation_id: UUID) -> Organisation:
@@ -115,10 +132,10 @@ async def next_numbers(session: WriteSession, count: int) -> list[int]:
 
 async def add(session: WriteSession, organisations_: Sequence[Organisation]) -> None:
     """Write new units, parents first. Raises Conflict for a code that any unit has, seen by the caller or not."""
-    for organisation in organisations_:
-        session.add(organisation)
     try:
-        await session.flush()
+        for start in range(0, len(organisations_), _FLUSH):
+            session.add_all(organisations_[start : start + _FLUSH])
+            await session.flush()
     except IntegrityError as error:
         if violated_constraint(error) == "uq_organisations_code":
             raise Conflict("organisation-code-taken", field="code") from None
@@ -215,18 +232,7 @@ async def record(
         )
         .values(valid_to=valid_from)
     )
-    chapter = _chapter(organisation, happening, valid_from, by)
-    session.add(chapter)
-    return chapter
-
-
-def begin_history(session: WriteSession, organisation: Organisation, by: By) -> None:
-    """Write the first version of a unit into the history."""
-    session.add(_chapter(organisation, Happening.CREATED, organisation.parent_since, by))
-
-
-def _chapter(organisation: Organisation, happening: Happening, valid_from: date, by: By) -> Chapter:
-    return Chapter(
+    chapter = Chapter(
         organisation_id=organisation.id,
         version=organisation.version,
         happening=happening,
@@ -240,6 +246,29 @@ def _chapter(organisation: Organisation, happening: Happening, valid_from: date,
         dissolved=organisation.dissolved_on is not None,
         path=organisation.path,
     )
+    session.add(chapter)
+    return chapter
+
+
+async def begin_histories(session: WriteSession, organisations_: Sequence[Organisation], by: By) -> None:
+    """Write the first version of units into the history, set-based: a sheet founds many."""
+    first = {
+        "organisation_id": organisations.c.id,
+        "version": organisations.c.version,
+        "happening": literal(Happening.CREATED, organisation_history.c.happening.type),
+        "valid_from": organisations.c.parent_since,
+        "recorded_at": literal(by.at),
+        "recorded_issuer": literal(by.issuer),
+        "recorded_subject": literal(by.subject),
+        "name": organisations.c.name,
+        "kind": organisations.c.kind,
+        "parent_id": organisations.c.parent_id,
+        "dissolved": false(),
+        "path": organisations.c.path,
+    }
+    ids = bindparam("ids", [organisation.id for organisation in organisations_], ARRAY(Uuid))
+    written = select(*first.values()).where(organisations.c.id == any_(ids))
+    await session.execute(insert(organisation_history).from_select(list(first), written))
 
 
 async def history(

@@ -1,5 +1,6 @@
 """Founds the units of a sheet, all or none. First every row is judged and every fault named, then everything is written."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,8 @@ from shared.security.policy import Action, Caller
 
 #: More faults than these are not listed; nobody reads on.
 _MAX_PROBLEMS: Final = 200
+#: Units after which the process gets to its other requests.
+_BREATHE: Final = 500
 _KINDS: Final[Mapping[str, OrganisationKind]] = {
     "全国": OrganisationKind.NATIONAL,
     "省级": OrganisationKind.PROVINCIAL,
@@ -173,6 +176,8 @@ async def _found(
             continue
         standing[unit.code] = organisation
         created.append(organisation)
+        if len(created) % _BREATHE == 0:
+            await asyncio.sleep(0)
     _refuse(problems)
     await write_new(session, created, by)
     return len(created), len(units) - len(created)

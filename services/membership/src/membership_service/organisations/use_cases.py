@@ -55,8 +55,8 @@ async def create(
 async def write_new(session: WriteSession, organisations: Sequence[Organisation], by: By) -> None:
     """Write units that have just been made, parents first: the rows, their histories, events and traces in the audit."""
     await repository.add(session, organisations)
+    await repository.begin_histories(session, organisations, by)
     for organisation in organisations:
-        repository.begin_history(session, organisation, by)
         session.emit(events.created(organisation, by.at))
         session.audit("organisation.created", "organisation", organisation.id, path=organisation.path)
 
