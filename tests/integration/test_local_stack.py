@@ -228,6 +228,7 @@ async def test_up_kill_everything_down(stack: Layout, eventually: Eventually) ->
     assert orphans, "the servers go on without their supervisor"
     again = control.up(stack, services=())
     assert again.issuer == found.issuer, "posts belong to the issuer's name, so it stays"
+    assert again.gateway == found.gateway, "and the gateway stays where the name says"
     assert not orphans & {process.pid for process in marked(MARK_VARIABLE, str(stack.root))}
 
     assert control.down(stack)

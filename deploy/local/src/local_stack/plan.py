@@ -57,13 +57,12 @@ class Addresses:
         return f"http://{LOOPBACK}:{self.ports['issuer']}{IDENTITY_PATH}"
 
 
-def choose_ports() -> dict[str, int]:
-    """A free port for every process, the preferred one where possible."""
+def choose_ports(wanted: dict[str, int]) -> dict[str, int]:
+    """A free port for every name, the wanted one where possible."""
     chosen: dict[str, int] = {}
-    for name, preferred in PREFERRED_PORTS.items():
-        chosen[name] = free_port(
-            preferred, taken=frozenset(chosen.values()) | set(PREFERRED_PORTS.values()) - {preferred}
-        )
+    for name, port in wanted.items():
+        others = frozenset(wanted.values()) - {port}
+        chosen[name] = free_port(port, taken=others | frozenset(chosen.values()))
     return chosen
 
 

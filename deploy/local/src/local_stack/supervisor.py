@@ -109,7 +109,8 @@ class Supervisor:
         self._ending = threading.Event()
         self._guard = threading.Lock()
         self._began = time.monotonic()
-        ports = choose_ports()
+        self._wanted = _wanted_ports(layout)
+        ports = choose_ports(self._wanted)
         self._postgres_named = os.environ.get(POSTGRES_VARIABLE)
         self._kafka_named = os.environ.get(KAFKA_VARIABLE)
         self.postgres = PostgresServer(
@@ -161,9 +162,9 @@ class Supervisor:
 
     def _start(self) -> None:
         self._tell()
-        for name, preferred in PREFERRED_PORTS.items():
-            if self.addresses.ports[name] != preferred:
-                self._step("step-port-taken", name=name, wanted=preferred, port=self.addresses.ports[name])
+        for name, wanted in self._wanted.items():
+            if self.addresses.ports[name] != wanted:
+                self._step("step-port-taken", name=name, wanted=wanted, port=self.addresses.ports[name])
         with ThreadPoolExecutor(8) as pool:
             postgres, kafka = pool.submit(self._start_postgres), pool.submit(self._start_kafka)
             issuer = pool.submit(self._start_child, self._issuer(), "issuer")
@@ -285,6 +286,15 @@ class Supervisor:
                 processes=tuple(one.status() for one in self.supervised),
             )
             self._status.write(self.layout.state)
+
+
+def _wanted_ports(layout: Layout) -> dict[str, int]:
+    """The usual ports; the gateway's is the one in the issuer's name, so that name and address agree where they can."""
+    file = layout.root / "issuer" / "name"
+    if not file.exists():
+        return PREFERRED_PORTS
+    named = urlsplit(file.read_text(encoding="utf-8").strip()).port
+    return PREFERRED_PORTS | ({"gateway": named} if named else {})
 
 
 def _issuer_name(layout: Layout, gateway_port: int) -> str:
