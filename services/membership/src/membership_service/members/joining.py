@@ -1,7 +1,7 @@
 """Asking to join, the hottest command: the whole transaction in one SQL statement (settled.md §15).
 
-The domain decides in Python, as for every other step; the statement only writes what it said, and adds the unit's path of the
-moment. A unit that may not be joined leaves the path empty, which breaks the statement as a whole: nothing is kept of it.
+It writes what `Member.apply` says of a new applicant (a test compares the two) and adds the unit's path of the moment.
+A unit that may not be joined leaves the path empty, which breaks the statement as a whole: nothing is kept of it.
 """
 
 from typing import Final
@@ -12,7 +12,7 @@ from fastapi import Response
 
 from membership_service.acting import By
 from membership_service.members import events, sealing
-from membership_service.members.domain import Act, Details, Member
+from membership_service.members.domain import Act, Details
 from membership_service.members.people import Person
 from membership_service.members.schemas import ApplicationReply
 from membership_service.organisations import repository as organisations
@@ -91,13 +91,12 @@ async def apply(
     roots = caller.require_somewhere(Action.MEMBER_APPLY)
     member_id = new_id()
     details: Details = sealing.details(ring, member_id, person)
-    member, entry = Member.apply(member_id, details, organisation_id, "", Act(by, by.today))
-    event = events.event_of(member, entry)
+    event = events.applied_anew(member_id, details, organisation_id, Act(by, by.today))
     reply = ApplicationReply(
         id=member_id,
         organisation_id=organisation_id,
         status=MemberStatus.APPLIED,
-        version=member.version,
+        version=1,
         warnings=list(person.warnings),
     )
     columns = details.columns()
@@ -115,7 +114,7 @@ async def apply(
             by.subject,
             request_id.get(),
             reply=reply,
-            headers={"ETag": f'"{member.version}"'},
+            headers={"ETag": '"1"'},
         )
     except asyncpg.UniqueViolationError as error:
         if violated_constraint(error) == DOCUMENT_TAKEN:
