@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -79,17 +80,31 @@ class Bench:
         return [read_record(r.topic, r.partition, r.offset, r.headers, r.value) for r in records]
 
 
-@pytest.fixture
-async def bench(make_database: DatabaseFactory, kafka_bootstrap: str, unique: str) -> AsyncIterator[Bench]:
-    """A scratch service; its views are `seen` (newest state) and `effects` (one row an effect)."""
+@pytest.fixture(scope="session")
+def scratch_urls(make_database: DatabaseFactory) -> DatabaseUrls:
+    """One database for all tests here; its views are `seen` (newest state) and `effects` (one row an effect)."""
     urls = make_database(SERVICE, migrated=False)
-    await asyncio.to_thread(
-        prepare,
-        urls,
+    tables = (
         "CREATE TABLE seen (subject uuid PRIMARY KEY, sequence bigint NOT NULL, note text)",
         "CREATE TABLE effects (position bigint GENERATED ALWAYS AS IDENTITY, subject uuid, sequence bigint, note text)",
         "GRANT ALL ON seen, effects TO unionhall_scratch_worker",
     )
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(prepare, urls, *tables).result()
+    return urls
+
+
+@pytest.fixture
+async def bench(scratch_urls: DatabaseUrls, kafka_bootstrap: str, unique: str) -> AsyncIterator[Bench]:
+    """A scratch service with an empty database and a topic of its own."""
+    urls = scratch_urls
+    owner = await asyncpg.connect(urls.owner)
+    await owner.execute("""
+        TRUNCATE outbox, inbox, consumer_offsets, consumer_freshness, dead_letters, seen, effects;
+        UPDATE relay_progress SET previous = '1:1:', target = NULL, last_id = 0, leader = NULL, system_identifier = NULL;
+        DROP TABLE IF EXISTS cured;
+    """)
+    await owner.close()
     service = f"scratch{unique}"
     topic = Topic(f"unionhall.{service}.things.v1", partitions=4)
     await ensure_topics(kafka_bootstrap, [topic, progress_topic(service)])
