@@ -12,7 +12,10 @@ SERVICES = ("membership", "gateway")
 
 #: Variables that no service reads: name -> who reads it, what it is.
 OTHERS = {
-    "UNIONHALL_KAFKA_REPLICATION": ("`python -m shared.messaging.topics`", "Brokers that keep each topic; 1 unless said."),
+    "UNIONHALL_KAFKA_REPLICATION": (
+        "`python -m shared.messaging.topics`",
+        "Brokers that keep each topic; 1 unless said.",
+    ),
     "UNIONHALL_HOME": ("local stack", "Folder of the local data, instead of `.unionhall/` in the project."),
     "UNIONHALL_POSTGRES_URL": (
         "local stack",
@@ -25,6 +28,10 @@ OTHERS = {
     "UNIONHALL_LOCAL_STACK": (
         "local stack",
         "Set by it for its processes, so that it recognises them after a crash.",
+    ),
+    "UNIONHALL_LANG": (
+        "`unionhall`",
+        "Language of the command, `zh` or `en`; otherwise that of the terminal.",
     ),
     "UNIONHALL_TEST_POSTGRES_URL": (
         "tests",
