@@ -35,7 +35,8 @@ _TABLES = (
         decided_subject TEXT,
         decided_at TIMESTAMP WITH TIME ZONE,
         apply_left BOOLEAN DEFAULT false NOT NULL,
-        undo_reason TEXT,
+        reason TEXT,
+        job_id UUID,
         finished_at TIMESTAMP WITH TIME ZONE,
         refusal TEXT,
         refusal_params JSONB DEFAULT '{}'::jsonb NOT NULL,
@@ -104,18 +105,35 @@ _TABLES = (
     )
     """,
     "CREATE INDEX ix_roster_rows_problems ON roster_rows (import_id, row_number) WHERE problems IS NOT NULL",
+    """
+    CREATE TABLE roster_missing (
+        import_id UUID NOT NULL,
+        member_id UUID NOT NULL,
+        matched_version BIGINT NOT NULL,
+        applied_version BIGINT,
+        CONSTRAINT pk_roster_missing PRIMARY KEY (import_id, member_id),
+        CONSTRAINT fk_roster_missing_import_id_roster_imports FOREIGN KEY(import_id) REFERENCES roster_imports (id),
+        CONSTRAINT fk_roster_missing_member_id_members FOREIGN KEY(member_id) REFERENCES members (id)
+    )
+    """,
     # Ciphertext does not shrink: do not try.
     "ALTER TABLE roster_file_pieces ALTER COLUMN sealed SET STORAGE EXTERNAL",
 )
 
-# Pieces belong to an import; a sub-select without outer references is evaluated once a query, not once a row.
+# Pieces and missing members belong to an import; a sub-select without outer references is evaluated once a query, not once a row.
 _VISIBLE = "import_id IN (SELECT id FROM roster_imports)"
 _POLICIES = (
     *policy_ddl("roster_imports", _SERVICE),
-    "ALTER TABLE roster_file_pieces ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE roster_file_pieces FORCE ROW LEVEL SECURITY",
-    f"CREATE POLICY roster_file_pieces_scope ON roster_file_pieces TO {_APP} USING ({_VISIBLE}) WITH CHECK ({_VISIBLE})",
-    f"CREATE POLICY roster_file_pieces_unscoped ON roster_file_pieces TO {_SYSTEM} USING (true) WITH CHECK (true)",
+    *(
+        statement
+        for table in ("roster_file_pieces", "roster_missing")
+        for statement in (
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+            f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+            f"CREATE POLICY {table}_scope ON {table} TO {_APP} USING ({_VISIBLE}) WITH CHECK ({_VISIBLE})",
+            f"CREATE POLICY {table}_unscoped ON {table} TO {_SYSTEM} USING (true) WITH CHECK (true)",
+        )
+    ),
 )
 
 # COPY does not work on a table under row-level security, so staged rows have none: the application role has no right to them and
@@ -132,11 +150,12 @@ def upgrade() -> None:
         op.execute(statement)
     grant(op, _SERVICE, "roster_imports", app="SELECT, INSERT, UPDATE", worker="SELECT, UPDATE")
     grant(op, _SERVICE, "roster_file_pieces", app="SELECT, INSERT", worker="SELECT, DELETE")
+    grant(op, _SERVICE, "roster_missing", app="SELECT", worker="SELECT, INSERT, UPDATE, DELETE")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON roster_rows TO unionhall_membership_worker")
     op.execute(f"GRANT SELECT ON roster_problems TO {_APP}")
 
 
 def downgrade() -> None:
     op.execute("DROP VIEW roster_problems")
-    for table in ("roster_rows", "roster_file_pieces", "roster_imports"):
+    for table in ("roster_rows", "roster_missing", "roster_file_pieces", "roster_imports"):
         op.execute(f"DROP TABLE {table}")

@@ -79,6 +79,7 @@ class Registry:
 
     async def expire(self) -> None:
         """Let the worker look for what is past its term."""
+        await self.federation.rows("UPDATE jobs SET run_after = now() WHERE kind = $1", EXPIRE)
         runner = JobRunner(self.jobs.database, {EXPIRE: self.jobs.expire}, every={EXPIRE: EXPIRE_EVERY})
         await self._run(runner, self._expired)
 

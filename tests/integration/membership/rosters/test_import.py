@@ -402,3 +402,39 @@ async def test_no_number_stands_in_the_database_in_the_clear(registry: Registry)
         dumped = await registry.federation.rows(f"SELECT convert_to(t::text, 'UTF8') AS all FROM {table} t")
         text = b"\n".join(line["all"] for line in dumped)
         assert not any(secret in text or secret.hex().encode() in text for secret in secrets), table
+
+
+async def test_a_full_roster_shows_who_is_missing_and_lets_them_leave_only_when_asked(
+    registry: Registry,
+) -> None:
+    rows = [somebody() for _ in range(3)]
+    await registry.apply(await registry.upload_rows(*rows))
+    full = comma_separated([HEADINGS, rows[0], somebody()])
+    checked = await registry.upload(full, mode="full")
+    assert (totals(checked), checked["missing"]) == ((1, 0, 1, 0), 2)
+    missing = (await registry.call("GET", f"/{checked['id']}/missing"))["items"]
+    assert len(missing) == 2
+    applied_ = await registry.apply(checked)
+    assert applied_["withdrawn"] == 0
+    checked = await registry.upload(full, mode="full")
+    applied_ = await registry.apply(checked, apply_left=True)
+    assert (applied_["withdrawn"], totals(applied_)) == (2, (0, 0, 2, 0))
+    gone = {str(member["id"]) for member in await members_of(registry) if member["status"] == "withdrawn"}
+    assert gone == {member["id"] for member in missing}
+    undone = await registry.undo(applied_)
+    assert (undone["undone"], undone["kept"]) == (2, 0)
+    for member in gone:
+        assert [kind for kind, _ in await registry.federation.events(member)] == [
+            "member.admitted.v1",
+            "member.withdrawn.v1",
+            "member.admitted.v1",
+        ]
+
+
+async def test_nobody_leaves_because_of_a_file_with_mistakes(registry: Registry) -> None:
+    checked = await registry.upload(comma_separated([HEADINGS, somebody(姓名="")]), mode="full")
+    refused = await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={"apply_left": True})
+    assert refused["code"] == "roster-left-needs-clean"
+    only_added = await registry.upload_rows(somebody())
+    refused = await registry.call("POST", f"/{only_added['id']}/apply", expect=409, json={"apply_left": True})
+    assert refused["code"] == "roster-not-full"

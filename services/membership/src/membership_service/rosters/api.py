@@ -11,7 +11,13 @@ from membership_service.organisations import repository as organisations
 from membership_service.rosters import repository, use_cases
 from membership_service.rosters.domain import MAX_UPLOAD_BYTES, Mode
 from membership_service.rosters.reports import error_report
-from membership_service.rosters.schemas import ApplyRoster, ProblemRowView, RosterView, UndoRoster
+from membership_service.rosters.schemas import (
+    ApplyRoster,
+    MissingView,
+    ProblemRowView,
+    RosterView,
+    UndoRoster,
+)
 from membership_service.rosters.template import MEDIA_TYPE, template
 from shared.security.policy import Action
 from shared.web.body import max_body
@@ -94,7 +100,21 @@ async def get_roster(
     """How far an import is, and its totals."""
     roster = await use_cases.read(session, caller, import_id)
     set_etag(response, roster.version)
-    return RosterView.of(roster, language, await repository.same_file_before(session, roster))
+    earlier = await repository.same_file_before(session, roster)
+    return RosterView.of(roster, language, earlier, is_given_up=await repository.is_given_up(session, roster))
+
+
+@router.get("/{import_id}/missing")
+async def list_missing(
+    import_id: UUID, page: PageQuery, session: Read, caller: CurrentCaller, ring: Keys
+) -> Page[MissingView]:
+    """Of a full roster: the members who are not in the file. They leave only if that is asked for when it is applied."""
+    roster = await use_cases.read(session, caller, import_id)
+    purpose = f"roster-missing:{roster.id}"
+    after = page.after(ring, purpose)
+    found = await repository.missing(session, roster.id, UUID(after[0]) if after else None, page.limit + 1)
+    rows, cursor = page_of(found, page.limit, ring, purpose, lambda row: [str(row.id)])
+    return Page(items=[MissingView.model_validate(row) for row in rows], next_cursor=cursor)
 
 
 @router.get("/{import_id}/problems")
@@ -141,7 +161,9 @@ async def apply_roster(
 ) -> RosterView:
     """Let the good rows become members, in the background. The rejected rows stay out."""
     by = By.caller(caller, clock.now())
-    roster = await use_cases.apply(session, caller, by, import_id, with_left=body.apply_left)
+    roster = await use_cases.apply(
+        session, caller, by, import_id, left_reason=body.left_reason if body.apply_left else None
+    )
     return RosterView.of(roster, language)
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, cast
 
 import orjson
 
+from membership_service.members import names
 from membership_service.rosters import copying
 from membership_service.rosters.checking import Person, RowChecker
 from membership_service.rosters.columns import Column
@@ -24,6 +25,7 @@ from shared.security.keys import KeyRing
 
 _ORPHANED: Final = 3
 _CPU_SECONDS: Final = 1800
+_NAMES_KEPT: Final = 20_000
 
 
 class _Upload:
@@ -105,6 +107,10 @@ def _send(out: BinaryIO, chunk: list[bytes], count: int, last: int, checker: Row
     """`warnings` are those of this chunk alone, so that their sum survives a restart in the middle."""
     status = {"staged": count, "last_row": last, "warnings": dict(checker.warnings)}
     checker.warnings.clear()
+    for remembered in (names.normalise, names.keys):
+        # Names repeat, but a million people have too many of them to be kept.
+        if remembered.cache_info().currsize > _NAMES_KEPT:
+            remembered.cache_clear()
     write_frame(out, Kind.STATUS, orjson.dumps(status))
     write_frame(out, Kind.ROWS, b"".join((copying.HEADER, *chunk, copying.TRAILER)))
 

@@ -103,7 +103,7 @@ def remedy_of(code: str) -> str:
 _FROM: Final[dict[ImportState, frozenset[ImportState]]] = {
     ImportState.APPLYING: frozenset({ImportState.CHECKED}),
     ImportState.CANCELLED: frozenset({ImportState.CHECKING, ImportState.CHECKED, ImportState.APPLYING}),
-    ImportState.UNDOING: frozenset({ImportState.APPLIED, ImportState.CANCELLED}),
+    ImportState.UNDOING: frozenset({ImportState.APPLIED, ImportState.CANCELLED, ImportState.UNDOING}),
 }
 
 
@@ -132,7 +132,8 @@ class RosterImport:
     decided_subject: str | None = None
     decided_at: datetime | None = None
     apply_left: bool = False
-    undo_reason: str | None = None
+    reason: str | None = None
+    job_id: UUID | None = None
     finished_at: datetime | None = None
     refusal: str | None = None
     refusal_params: dict[str, str | int] = field(default_factory=dict)
@@ -160,13 +161,18 @@ class RosterImport:
             return self.position / self.last_row if self.last_row else 0.0
         return 1.0
 
-    def apply(self, issuer: str, subject: str, at: datetime, *, with_left: bool) -> None:
-        """Let the good rows become members; rejected ones stay out. `with_left`: who is missing from a full roster leaves."""
-        self._step(ImportState.APPLYING)
-        if with_left and self.mode is not Mode.FULL:
+    def apply(self, issuer: str, subject: str, at: datetime, left_reason: str | None) -> None:
+        """Let the good rows become members. With a `left_reason`, who is missing from a full roster leaves.
+
+        That needs a file without rejected rows: a mistyped number must not make its holder leave.
+        """
+        if left_reason is not None and self.mode is not Mode.FULL:
             raise Conflict("roster-not-full")
+        if left_reason is not None and self.rejected:
+            raise Conflict("roster-left-needs-clean", rejected=self.rejected)
+        self._step(ImportState.APPLYING)
         self.decided_issuer, self.decided_subject, self.decided_at = issuer, subject, at
-        self.apply_left, self.position = with_left, 0
+        self.apply_left, self.reason, self.position = left_reason is not None, left_reason, 0
 
     def cancel(self, at: datetime) -> None:
         """Stop between two chunks. What is applied stays and may be undone."""
@@ -177,10 +183,12 @@ class RosterImport:
         """Take back what was applied, row by row, by new events; rows that changed since stay as they are."""
         if self.decided_at is None:
             raise Conflict("roster-nothing-applied")
+        goes_on = self.state is ImportState.UNDOING  # the job was given up before its end
         self._step(ImportState.UNDOING)
-        self.last_row, self.position = self.position, 0
+        if not goes_on:
+            self.last_row, self.position = self.position, 0
         self.decided_issuer, self.decided_subject, self.decided_at = issuer, subject, at
-        self.undo_reason = reason
+        self.reason = reason
 
     def refuse(self, refused: FileRefused, at: datetime) -> None:
         """The file as a whole cannot be used."""

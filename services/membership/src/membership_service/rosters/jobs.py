@@ -67,6 +67,10 @@ class RosterJobs:
                 now = self.clock.now()
                 span = await repository.next_span(session, roster, CHUNK_ROWS)
                 if span is None:
+                    if roster.apply_left and await repository.withdraw_missing(
+                        session, roster, now, china_date(now)
+                    ):
+                        continue
                     crash_point("roster.before_done")
                     await repository.count(session, roster)
                     roster.finish(ImportState.APPLIED, now)
@@ -86,6 +90,8 @@ class RosterJobs:
                 now = self.clock.now()
                 span = await repository.next_span(session, roster, CHUNK_ROWS)
                 if span is None:
+                    if await repository.readmit_missing(session, roster, now, china_date(now)):
+                        continue
                     roster.finish(ImportState.UNDONE, now)
                     return
                 await repository.undo(session, roster, span, now, china_date(now))

@@ -7,15 +7,23 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import and_, delete, func, insert, select
 
 from membership_service.members import sealing
+from membership_service.members.tables import members
 from membership_service.rosters import statements
-from membership_service.rosters.domain import ImportState, RosterImport
+from membership_service.rosters.domain import ImportState, Mode, RosterImport
 from membership_service.rosters.staged import STAGED
-from membership_service.rosters.tables import roster_file_pieces, roster_imports, roster_problems, roster_rows
+from membership_service.rosters.tables import (
+    roster_file_pieces,
+    roster_imports,
+    roster_missing,
+    roster_problems,
+    roster_rows,
+)
 from shared.database.paths import in_subtree, path_end
 from shared.database.session import ReadSession, WriteSession, driver
+from shared.jobs import job_status
 from shared.kernel.errors import NotFound
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
@@ -23,6 +31,7 @@ from shared.security.keys import KeyRing
 #: Seconds for a statement over a whole roster of a million rows; the others keep the driver's own limit.
 _WHOLE_ROSTER: Final = 300.0
 _FORGET_ROWS: Final = 20_000
+_MISSING_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,11 @@ async def finish_check(session: WriteSession, roster: RosterImport) -> None:
     twice = await connection.fetchval(statements.COUNT_PHONES_TWICE, roster.id, timeout=_WHOLE_ROSTER)
     if twice:
         roster.warn({"roster-phone-shared": twice})
+    if roster.mode is Mode.FULL:
+        bounds = (roster.path, path_end(roster.path))
+        await connection.execute(statements.FIND_MISSING, roster.id, *bounds, timeout=_WHOLE_ROSTER)
+        every = select(func.count()).where(roster_missing.c.import_id == roster.id)
+        roster.missing = await session.scalar(every) or 0
     await count(session, roster)
 
 
@@ -177,10 +191,49 @@ async def undo(session: WriteSession, roster: RosterImport, span: Span, now: dat
     connection = await driver(session)
     await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
     where = (span.import_id, span.after, span.up_to)
-    by = (now, today, roster.decided_issuer, roster.decided_subject, roster.undo_reason)
+    by = (now, today, roster.decided_issuer, roster.decided_subject, roster.reason)
     roster.kept += await connection.fetchval(statements.KEEP_CHANGED, *where)
     roster.undone += await connection.fetchval(statements.UNDO_CREATED, *where, *by)
     roster.undone += await connection.fetchval(statements.UNDO_UPDATED, *where, *by)
+
+
+async def withdraw_missing(session: WriteSession, roster: RosterImport, now: datetime, today: date) -> bool:
+    """Let some of those leave who are missing from a full roster; False when nobody was left to look at."""
+    by = (now, today, roster.decided_issuer, roster.decided_subject, roster.reason)
+    done = await (await driver(session)).fetchrow(
+        statements.WITHDRAW_MISSING, roster.id, _MISSING_AT_ONCE, *by
+    )
+    assert done is not None  # noqa: S101 - two sub-selects are a row
+    roster.withdrawn += done["gone"]
+    return bool(done["seen"])
+
+
+async def readmit_missing(session: WriteSession, roster: RosterImport, now: datetime, today: date) -> bool:
+    """Take some of those in again who left by this import; False when nobody was left to look at."""
+    by = (now, today, roster.decided_issuer, roster.decided_subject, roster.reason)
+    done = await (await driver(session)).fetchrow(
+        statements.READMIT_MISSING, roster.id, _MISSING_AT_ONCE, *by
+    )
+    assert done is not None  # noqa: S101 - two sub-selects are a row
+    roster.undone += done["back"]
+    roster.kept += done["seen"] - done["back"]
+    return bool(done["seen"])
+
+
+async def missing(session: ReadSession, import_id: UUID, after: UUID | None, limit: int) -> Sequence[Any]:
+    """Up to `limit` members missing from a full roster with an id above `after`: id, number, name, organisation, status."""
+    sought = roster_missing.c.import_id == import_id
+    if after is not None:
+        sought = and_(sought, roster_missing.c.member_id > after)
+    columns = [members.c[name] for name in ("id", "member_number", "name", "organisation_id", "status")]
+    page_ = select(*columns).join(roster_missing, roster_missing.c.member_id == members.c.id).where(sought)
+    return (await session.execute(page_.order_by(members.c.id).limit(limit))).all()
+
+
+async def is_given_up(session: ReadSession, roster: RosterImport) -> bool:
+    """Whether the running step's job failed for good."""
+    status = await job_status(session, roster.job_id) if roster.job_id else None
+    return status is not None and status.state == "failed"
 
 
 async def forget_rows(session: WriteSession, import_id: UUID) -> bool:
@@ -205,7 +258,8 @@ async def forget_file(session: WriteSession, roster: RosterImport) -> None:
     """Destroy the uploaded file: first of all its key."""
     roster.file_key_wrapped = None
     roster.version += 1
-    await session.execute(delete(roster_file_pieces).where(roster_file_pieces.c.import_id == roster.id))
+    for table in (roster_file_pieces, roster_missing):
+        await session.execute(delete(table).where(table.c.import_id == roster.id))
 
 
 async def next_expired(session: WriteSession, now: datetime) -> RosterImport | None:
@@ -218,12 +272,6 @@ async def next_expired(session: WriteSession, now: datetime) -> RosterImport | N
         .with_for_update(skip_locked=True)
     )
     return await session.scalar(expired)
-
-
-async def file_pieces_count(session: ReadSession, import_id: UUID) -> int:
-    """How many pieces the file has."""
-    pieces = select(func.count()).where(roster_file_pieces.c.import_id == import_id)
-    return await session.scalar(pieces) or 0
 
 
 def _resealed(ring: KeyRing, people: Sequence[asyncpg.Record]) -> tuple[list[Any], ...]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from membership_service.rosters.domain import Format, ImportState, Mode, RosterImport, remedy_of
 from membership_service.rosters.repository import ProblemRow
+from shared.contracts.membership import MemberStatus
 from shared.kernel.texts import Language, text
 
 
@@ -19,6 +20,10 @@ class ApplyRoster(BaseModel):
     apply_left: Annotated[
         bool, Field(description="of a full roster: who is missing from the file leaves the organisation")
     ] = False
+    left_reason: Annotated[
+        str,
+        Field(min_length=1, max_length=500, pattern=r"\S", description="why they left, for their history"),
+    ] = "不在全员名册中 (not in the full roster)"
 
 
 class UndoRoster(BaseModel):
@@ -48,7 +53,8 @@ class RosterView(BaseModel):
     """An import. Once it is checked, `created + updated + unchanged + rejected = rows`.
 
     Rejected rows never become members; the others may be applied all the same. `progress` is 0 to 1 of the running step.
-    `same_file_as` is an earlier import of the same file.
+    `same_file_as` is an earlier import of the same file. `given_up`: the running step failed again and
+    again; cancel it, or ask for the undo once more.
     """
 
     id: UUID
@@ -72,10 +78,18 @@ class RosterView(BaseModel):
     same_file_as: UUID | None
     uploaded_at: datetime
     finished_at: datetime | None
+    given_up: bool
     version: int
 
     @classmethod
-    def of(cls, roster: RosterImport, language: Language, same_file_as: UUID | None = None) -> Self:
+    def of(
+        cls,
+        roster: RosterImport,
+        language: Language,
+        same_file_as: UUID | None = None,
+        *,
+        is_given_up: bool = False,
+    ) -> Self:
         """The view of `roster` in `language`."""
         refusal = roster.refusal and Refusal(
             code=roster.refusal, text=text(roster.refusal, language, **roster.refusal_params)
@@ -84,7 +98,7 @@ class RosterView(BaseModel):
             **{
                 name: getattr(roster, name)
                 for name in cls.model_fields
-                if name not in {"progress", "warnings", "refusal", "same_file_as"}
+                if name not in {"progress", "warnings", "refusal", "same_file_as", "given_up"}
             },
             progress=round(roster.progress, 3),
             warnings=[
@@ -93,7 +107,20 @@ class RosterView(BaseModel):
             ],
             refusal=refusal or None,
             same_file_as=same_file_as,
+            given_up=is_given_up,
         )
+
+
+class MissingView(BaseModel):
+    """A member who is missing from a full roster."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    member_number: str | None
+    name: str
+    organisation_id: UUID
+    status: MemberStatus
 
 
 class CellProblemView(BaseModel):

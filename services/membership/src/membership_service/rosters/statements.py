@@ -151,6 +151,15 @@ _RESTORED: Final = _outbox(
             ELSE json_build_object('on', $5::date, 'state', {_STATE}) END""",
     "$4::timestamptz",
 )
+_LEFT: Final = _outbox(
+    "gone",
+    "'withdrawn'",
+    f"json_build_object('on', m.left_on, 'undone', false, 'state', {_STATE})",
+    "$3::timestamptz",
+)
+_BACK: Final = _outbox(
+    "back", "'admitted'", f"json_build_object('on', m.joined_on, 'state', {_STATE})", "$3::timestamptz"
+)
 #: What the events need of a member.
 _NEW: Final = """m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on,
             m.version"""
@@ -330,6 +339,72 @@ UNDO_UPDATED: Final = f"""
     ),
     published AS ({_RESTORED})
     SELECT count(*) FROM restored
+"""
+
+#: Of a full roster: members of the subtree ($2 path, $3 path end) whose document is not in the file.
+FIND_MISSING: Final = """
+    INSERT INTO roster_missing (import_id, member_id, matched_version)
+    SELECT $1, m.id, m.version FROM members m
+    WHERE m.path >= $2 AND m.path < $3 AND m.status IN ('active', 'retained') AND NOT EXISTS (
+        SELECT FROM roster_rows r WHERE r.import_id = $1 AND r.document_blind = m.document_blind
+    )
+    ON CONFLICT DO NOTHING
+"""
+
+#: Let up to $2 of the missing leave. $3 now, $4 today, $5 issuer, $6 subject, $7 reason. Gives how many were looked at and left.
+WITHDRAW_MISSING: Final = f"""
+    WITH batch AS MATERIALIZED (
+        SELECT x.member_id, x.matched_version FROM roster_missing x JOIN members m ON m.id = x.member_id
+        WHERE x.import_id = $1 AND x.applied_version IS NULL
+        ORDER BY x.member_id LIMIT $2 FOR UPDATE OF m
+    ),
+    gone AS (
+        UPDATE members m SET status = 'withdrawn', left_on = greatest($4::date, m.joined_on), version = m.version + 1,
+            updated_at = $3::timestamptz
+        FROM batch WHERE m.id = batch.member_id AND m.version = batch.matched_version
+        RETURNING {_NEW}
+    ),
+    marked AS (
+        UPDATE roster_missing x SET applied_version = coalesce((SELECT m.version FROM gone m WHERE m.id = x.member_id), 0)
+        FROM batch WHERE x.import_id = $1 AND x.member_id = batch.member_id
+    ),
+    ended AS (UPDATE affiliations a SET to_on = m.left_on FROM gone m WHERE a.member_id = m.id AND a.to_on IS NULL),
+    remembered AS (
+        INSERT INTO member_history ({_HISTORY}, reason)
+        SELECT m.id, m.version, 'withdrawn', $3::timestamptz, m.left_on, m.organisation_id, $5::text, $6::text, $7::text
+        FROM gone m
+    ),
+    published AS ({_LEFT})
+    SELECT (SELECT count(*) FROM batch) AS seen, (SELECT count(*) FROM gone) AS gone
+"""
+
+#: Take up to $2 of those who left by this import in again. $3 now, $4 today, $5 issuer, $6 subject, $7 reason.
+READMIT_MISSING: Final = f"""
+    WITH batch AS MATERIALIZED (
+        SELECT x.member_id, x.applied_version FROM roster_missing x JOIN members m ON m.id = x.member_id
+        WHERE x.import_id = $1 AND x.applied_version > 0
+        ORDER BY x.member_id LIMIT $2 FOR UPDATE OF m
+    ),
+    back AS (
+        UPDATE members m SET status = 'active', left_on = NULL, joined_on = $4::date, version = m.version + 1,
+            updated_at = $3::timestamptz
+        FROM batch WHERE m.id = batch.member_id AND m.version = batch.applied_version
+        RETURNING {_NEW}
+    ),
+    marked AS (
+        UPDATE roster_missing x SET applied_version = 0 FROM batch WHERE x.import_id = $1 AND x.member_id = batch.member_id
+    ),
+    belonging AS (
+        INSERT INTO affiliations (member_id, from_version, organisation_id, from_on)
+        SELECT m.id, m.version, m.organisation_id, m.joined_on FROM back m
+    ),
+    remembered AS (
+        INSERT INTO member_history ({_HISTORY}, reason)
+        SELECT m.id, m.version, 'admitted', $3::timestamptz, m.joined_on, m.organisation_id, $5::text, $6::text, $7::text
+        FROM back m
+    ),
+    published AS ({_BACK})
+    SELECT (SELECT count(*) FROM batch) AS seen, (SELECT count(*) FROM back) AS back
 """
 
 #: Rows of a range that an undo must leave, marked with why. Locks all its people, so that UNDO_CREATED and UNDO_UPDATED, which

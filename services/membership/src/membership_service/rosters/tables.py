@@ -53,7 +53,9 @@ roster_imports = Table(
     Column("decided_subject", Text),
     Column("decided_at", _Moment),
     Column("apply_left", Boolean, nullable=False, server_default=text("false")),
-    Column("undo_reason", Text),
+    # Why people leave by a full roster, or why the import is undone.
+    Column("reason", Text),
+    Column("job_id", Uuid),
     Column("finished_at", _Moment),
     Column("refusal", Text),
     Column("refusal_params", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
@@ -126,6 +128,17 @@ roster_rows = Table(
     Index(
         "ix_roster_rows_problems", "import_id", "row_number", postgresql_where=text("problems IS NOT NULL")
     ),
+)
+
+#: Of a full roster: members of the subtree who are not in the file. `applied_version` withdrew them; it is 0
+#: if they had changed since the check and stay.
+roster_missing = Table(
+    "roster_missing",
+    metadata,
+    Column("import_id", Uuid, ForeignKey("roster_imports.id"), primary_key=True),
+    Column("member_id", Uuid, ForeignKey("members.id"), primary_key=True),
+    Column("matched_version", BigInteger, nullable=False),
+    Column("applied_version", BigInteger),
 )
 
 #: The rows with problems of the imports in scope: what the application role may see of the staged rows.

@@ -56,7 +56,7 @@ async def upload(
     async for position, sealed in files.sealed_pieces(key, roster.id, content):
         await repository.add_piece(session, roster.id, position, sealed)
     session.audit("roster.uploaded", "roster", roster.id, path=unit.path)
-    await enqueue(session, CHECK, {"import_id": str(roster.id)})
+    roster.job_id = await enqueue(session, CHECK, {"import_id": str(roster.id)})
     return roster
 
 
@@ -68,13 +68,13 @@ async def read(session: ReadSession, caller: Caller, import_id: UUID) -> RosterI
 
 
 async def apply(
-    session: WriteSession, caller: Caller, by: By, import_id: UUID, *, with_left: bool
+    session: WriteSession, caller: Caller, by: By, import_id: UUID, *, left_reason: str | None
 ) -> RosterImport:
     """Let the good rows become members in the background. This is the approval of them all (settled §26)."""
     roster = await _locked(session, caller, Action.ROSTER_IMPORT, import_id)
-    roster.apply(by.issuer, by.subject, by.at, with_left=with_left)
+    roster.apply(by.issuer, by.subject, by.at, left_reason)
     session.audit("roster.applied", "roster", roster.id, path=roster.path)
-    await enqueue(session, APPLY, {"import_id": str(roster.id)})
+    roster.job_id = await enqueue(session, APPLY, {"import_id": str(roster.id)})
     return roster
 
 
@@ -91,7 +91,7 @@ async def undo(session: WriteSession, caller: Caller, by: By, import_id: UUID, r
     roster = await _locked(session, caller, Action.ROSTER_UNDO, import_id)
     roster.undo(by.issuer, by.subject, by.at, reason)
     session.audit("roster.undone", "roster", roster.id, path=roster.path)
-    await enqueue(session, UNDO, {"import_id": str(roster.id)})
+    roster.job_id = await enqueue(session, UNDO, {"import_id": str(roster.id)})
     return roster
 
 
