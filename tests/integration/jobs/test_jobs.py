@@ -21,9 +21,11 @@ from shared.jobs import (
     enqueue,
     job_status,
     request_cancel,
+    upkeep_handler,
 )
 from shared.kernel.errors import Conflict
-from shared.testing import Eventually
+from shared.kernel.ids import new_id
+from shared.testing import Eventually, StoppedClock
 from shared.testing.databases import DatabaseFactory
 from tests.support.scratch import SERVICE, prepare
 
@@ -259,3 +261,23 @@ async def test_a_periodic_job_runs_again_and_again_and_survives_its_failures(
         office.start({"tick": sometimes}, every={"tick": timedelta(milliseconds=50)})
     await eventually(lambda: len(runs) >= 4)
     assert await office.rows("SELECT count(*) FROM jobs") == [1]
+
+
+async def test_upkeep_throws_away_what_has_had_its_time_and_nothing_else(
+    office: Office, eventually: Eventually
+) -> None:
+    moment = datetime(2026, 8, 1, tzinfo=UTC)
+    old, young = (
+        new_id(int(when.timestamp() * 1000)) for when in (datetime(2026, 3, 31, tzinfo=UTC), moment)
+    )
+    async with office.worker.driver() as connection:
+        await connection.executemany("INSERT INTO inbox VALUES ($1, 'test')", [(old,), (young,)])
+        await connection.executemany(
+            "INSERT INTO jobs (id, kind, state, finished_at) VALUES ($1, 'past', 'done', $2)",
+            [(new_id(), moment - timedelta(days=31)), (new_id(), moment)],
+        )
+    office.start({"upkeep": upkeep_handler(StoppedClock(moment))})
+    job_id = await office.ask("upkeep")
+    await eventually(lambda: office.is_(job_id, "done"))
+    assert await office.rows("SELECT event_id FROM inbox") == [young]
+    assert await office.rows("SELECT count(*) FROM jobs WHERE kind = 'past'") == [1]

@@ -1,6 +1,6 @@
-"""Composition root of the gateway's worker: `python -m gateway_service.worker --run consumers,jobs`.
+"""Composition root of the gateway's worker: `python -m gateway_service.worker --run relay,consumers,jobs`.
 
-The gateway publishes nothing, so it has no relay.
+The gateway owns no aggregate; its relay carries the mirrors of dead letters.
 """
 
 import asyncio
@@ -13,9 +13,11 @@ from gateway_service.dashboard.jobs import REBUILD, rebuild
 from gateway_service.settings import Settings
 from shared.database.engine import Database
 from shared.directory import replica
-from shared.jobs import JobRunner
+from shared.jobs import UPKEEP_EVERY, UPKEEP_JOB, JobRunner, upkeep_handler
 from shared.kernel import texts
+from shared.kernel.clock import SystemClock
 from shared.messaging.consumer import Consumer
+from shared.messaging.relay import Relay
 from shared.messaging.worker import WorkerSetup, run_worker
 from shared.observability.logs import configure_logs
 from shared.observability.tracing import configure_tracing
@@ -39,14 +41,19 @@ def build(settings: Settings) -> WorkerSetup:
         service=SERVICE,
         host=settings.http_host,
         port=settings.worker_port,
+        relay=Relay(settings.worker_database_url, kafka, SERVICE),
         consumers=(
             Consumer(consumers.DIRECTORY, replica.TOPICS, replica.apply, "projection", database, kafka),
             Consumer(consumers.VIEWS, views.TOPICS, views.apply, "projection", database, kafka),
         ),
         jobs=JobRunner(
             database,
-            {REBUILD: rebuild, CHAIN_JOB: chain_handler(KeyRing.load(settings.keys_file))},
-            every={CHAIN_JOB: CHAIN_EVERY},
+            {
+                REBUILD: rebuild,
+                CHAIN_JOB: chain_handler(KeyRing.load(settings.keys_file)),
+                UPKEEP_JOB: upkeep_handler(SystemClock()),
+            },
+            every={CHAIN_JOB: CHAIN_EVERY, UPKEEP_JOB: UPKEEP_EVERY},
         ),
         on_stop=(database.close,),
     )

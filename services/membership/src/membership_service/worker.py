@@ -15,7 +15,7 @@ from membership_service.rosters import jobs as rosters
 from membership_service.rosters.use_cases import APPLY, CHECK, UNDO
 from membership_service.settings import Settings
 from shared.database.engine import Database
-from shared.jobs import JobContext, JobRunner
+from shared.jobs import UPKEEP_EVERY, UPKEEP_JOB, JobContext, JobRunner, upkeep_handler
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.relay import Relay
@@ -71,6 +71,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
             rosters.EXPIRE: roster_jobs.expire,
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
+            UPKEEP_JOB: upkeep_handler(clock),
         },
         every={
             PLANS: PLANS_EVERY,
@@ -78,6 +79,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
             rosters.EXPIRE: rosters.EXPIRE_EVERY,
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
+            UPKEEP_JOB: UPKEEP_EVERY,
         },
     )
 
