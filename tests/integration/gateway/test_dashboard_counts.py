@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -15,13 +15,6 @@ from shared.database.scope import Scope
 from tests.integration.gateway.histories import DAYS, FIRST_DAY, History, expected, random_history
 
 
-@pytest.fixture
-async def worker(make_database: Callable[[str], DatabaseUrls]) -> AsyncIterator[Database]:
-    database = Database(make_database("gateway").worker, pool_size=2, application_name="test")
-    yield database
-    await database.close()
-
-
 async def feed(worker: Database, events: Sequence[Received], batch: int) -> None:
     """What the views' consumer does with its batches, announcing left out."""
     for start in range(0, len(events), batch):
@@ -36,15 +29,15 @@ async def counted(worker: Database, on: date) -> dict[tuple[UUID, str], int]:
     async with worker.read(Scope.everything()) as session:
         rows = await session.execute(
             text("""
-                SELECT DISTINCT ON (organisation_id, cell) organisation_id, cell, count, day FROM dashboard_totals
+                SELECT DISTINCT ON (organisation_id, cell) organisation_id, cell, count AS held, day FROM dashboard_totals
                 WHERE slot = (SELECT live FROM dashboard_state) AND day <= :on ORDER BY organisation_id, cell, day DESC
             """),
             {"on": on},
         )
         return {
-            (row.organisation_id, row.cell): row.count
+            (row.organisation_id, row.cell): row.held
             for row in rows
-            if row.count and (row.cell not in FLOWS or row.day == on)
+            if row.held and (row.cell not in FLOWS or row.day == on)
         }
 
 

@@ -274,7 +274,7 @@ async def stocks_on(session: ReadSession, slot: int, organisation_id: UUID, on: 
     rows = await session.execute(
         _STOCKS_ON, {"slot": slot, "organisation_id": organisation_id, "on": on, "cells": stock_cells(on)}
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 async def flows_between(

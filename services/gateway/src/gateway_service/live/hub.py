@@ -68,13 +68,18 @@ class LiveHub:
             except (OSError, asyncpg.PostgresError):
                 await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
-            lost = asyncio.Event()
-            connection.add_termination_listener(lambda _, lost=lost: lost.set())
-            await connection.add_listener(CHANNEL, lambda *announcement: self.hear(str(announcement[3])))
-            for queue in self._subscribers:
-                self._tell(queue, "reload")
             try:
-                await lost.wait()
+                await self._hear_all(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(_RECONNECT_SECONDS)
             finally:
-                with suppress(OSError, asyncpg.PostgresError):
-                    await connection.close(timeout=1)
+                connection.terminate()
+
+    async def _hear_all(self, connection: asyncpg.Connection) -> None:
+        """Listen until the connection is lost. Whatever was announced before is unknown: everybody reads anew."""
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        await connection.add_listener(CHANNEL, lambda *announcement: self.hear(str(announcement[3])))
+        for queue in self._subscribers:
+            self._tell(queue, "reload")
+        await lost.wait()

@@ -22,12 +22,14 @@ def merge(own: Mapping[str, Any], owners: Mapping[str, Mapping[str, Any]]) -> di
     does every operation id: both stay unique.
     """
     merged = deepcopy(dict(own))
-    paths = merged.setdefault("paths", {})
+    paths = merged["paths"] = {
+        path: item for path, item in merged.get("paths", {}).items() if _is_public(path)
+    }
     components = merged.setdefault("components", {})
     for name in sorted(owners):
         document = _renamed(owners[name], components, name)
         for path, item in document.get("paths", {}).items():
-            if not path.startswith("/api/"):
+            if not _is_public(path):
                 continue
             for method, operation in item.items():
                 if method in _METHODS and "operationId" in operation:
@@ -38,6 +40,10 @@ def merge(own: Mapping[str, Any], owners: Mapping[str, Mapping[str, Any]]) -> di
             if found:
                 components[section] = found | components.get(section, {})
     return merged
+
+
+def _is_public(path: str) -> bool:
+    return path.startswith("/api/")
 
 
 def _renamed(document: Mapping[str, Any], known: Mapping[str, Any], owner: str) -> dict[str, Any]:

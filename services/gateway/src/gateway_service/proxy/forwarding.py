@@ -45,7 +45,7 @@ async def forward(
     body = await _body(request)
     headers = request_headers(request.headers.items(), _own_headers(request))
     url = httpx.URL(base_url + request.url.path, query=request.scope["query_string"])
-    repeats = 1 if passed.may_repeat and isinstance(body, bytes) else 0
+    repeats = 1 if passed.may_repeat and (body is None or isinstance(body, bytes)) else 0
     while True:
         outgoing = client.build_request(request.method, url, headers=headers, content=body)
         try:

@@ -1,0 +1,212 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from gateway_service.proxy.documents import merge
+from tests.integration.gateway.conftest import Owner, on_a_port
+from tests.support.tokens import Issuer
+
+
+@pytest.fixture
+def me(issuer: Issuer) -> dict[str, str]:
+    return issuer.headers("registrar")
+
+
+async def test_nothing_is_passed_on_without_a_good_token(gateway: httpx.AsyncClient, owner: Owner) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        answer = await gateway.get("/api/v1/members", headers=headers)
+        assert answer.status_code == 401
+    assert not [seen for seen in owner.seen if seen["path"] != "/openapi.json"]
+
+
+async def test_the_owner_gets_the_request_and_the_client_its_answer(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    body = {"name": "示例"}
+    answer = await gateway.post("/api/v1/members/search?limit=3", json=body, headers=me)
+    assert (answer.status_code, answer.json()) == (200, {"owner": "membership"})
+    assert answer.headers["etag"] == '"3"'
+    passed = next(seen for seen in owner.seen if seen["path"] == "/api/v1/members/search")
+    assert passed["query"] == "limit=3"
+    assert passed["authorization"] == me["Authorization"]
+    assert [json.loads(body_seen) for body_seen in owner.bodies if body_seen] == [body]
+    assert answer.headers.get_list("x-request-id") == [passed["x-request-id"]]
+
+
+async def test_claims_of_the_client_about_who_it_is_go_no_further(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    forged = {
+        "X-Unionhall-Subject": "administrator",
+        "X-Forwarded-User": "administrator",
+        "X-User-Role": "administrator",
+        "Forwarded": "for=1.2.3.4",
+        "Connection": "close, x-secret",
+        "X-Secret": "1",
+    }
+    await gateway.get("/api/v1/members", headers=me | forged)
+    passed = next(seen for seen in owner.seen if seen["path"] == "/api/v1/members")
+    assert not {name.lower() for name in forged} - {"connection"} & passed.keys()
+
+
+@pytest.mark.parametrize(
+    "path", ["/internal/v1/digest/members", "/api/v1/unknown", "/api/v2/members", "/metrics2"]
+)
+async def test_what_has_no_owner_is_not_found(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str], path: str
+) -> None:
+    answer = await gateway.get(path, headers=me)
+    assert answer.status_code in {403, 404}
+    assert not [seen for seen in owner.seen if seen["path"] == path]
+
+
+async def test_an_owner_that_is_down_is_said_in_both_languages(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    async def hang_up(_: Request) -> Response:
+        raise ConnectionAbortedError
+
+    owner.answer = hang_up
+    answer = await gateway.get("/api/v1/members", headers=me | {"Accept-Language": "zh-CN"})
+    assert answer.status_code == 500  # an owner that fails answers for itself
+    gateway._transport.app.state.owners["membership"] = "http://127.0.0.1:9"  # type: ignore[attr-defined]
+    for language, words in (("zh-CN", "暂时无法访问"), ("en", "cannot be reached")):
+        answer = await gateway.get("/api/v1/members", headers=me | {"Accept-Language": language})
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+        problem = answer.json()
+        assert problem["code"] == "owner-down"
+        assert words in problem["detail"]
+        assert "127.0.0.1" not in answer.text
+
+
+async def test_a_slow_owner_costs_no_more_than_the_deadline(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    async def sleep(_: Request) -> Response:
+        await asyncio.sleep(5)
+        return Response()
+
+    owner.answer = sleep
+    answer = await asyncio.wait_for(gateway.get("/api/v1/members", headers=me), 3)
+    assert (answer.status_code, answer.json()["code"]) == (503, "owner-slow")
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "tries"),
+    [("GET", {}, 2), ("POST", {"Idempotency-Key": "k-12345678"}, 2), ("POST", {}, 1)],
+)
+async def test_only_what_may_be_repeated_is_sent_twice(
+    gateway: httpx.AsyncClient,
+    me: dict[str, str],
+    method: str,
+    headers: dict[str, str],
+    tries: int,
+) -> None:
+    connections = 0
+
+    async def drop(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.close()
+
+    server = await asyncio.start_server(drop, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    gateway._transport.app.state.owners["membership"] = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    body = b"{}" if method == "POST" else None
+    answer = await gateway.request(method, "/api/v1/members", headers=me | headers, content=body)
+    server.close()
+    assert answer.json()["code"] == "owner-down"
+    assert connections == tries
+
+
+async def test_an_answer_that_breaks_off_does_not_look_whole(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    async def half(_: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"[1, 2"
+            raise ConnectionAbortedError
+
+        return StreamingResponse(pieces(), headers={"content-length": "100"})
+
+    owner.answer = half
+    async with (
+        on_a_port(gateway._transport.app) as url,  # type: ignore[attr-defined]
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get("/api/v1/members", headers=me)
+
+
+async def test_identity_passes_without_a_token(gateway: httpx.AsyncClient, owner: Owner) -> None:
+    answer = await gateway.get("/identity/.well-known/openid-configuration")
+    assert answer.status_code == 200
+    assert "/identity/.well-known/openid-configuration" in {seen["path"] for seen in owner.seen}
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_the_first_page_loads_nothing_from_elsewhere(gateway: httpx.AsyncClient, language: str) -> None:
+    page = await gateway.get("/", params={"lang": language})
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for asset in (
+        "/assets/portal.js",
+        "/assets/portal.css",
+        "/assets/mark.svg",
+        "/assets/swagger/swagger-ui-bundle.js",
+    ):
+        assert (await gateway.get(asset)).status_code == 200
+    for text in (
+        page.text,
+        (await gateway.get("/assets/portal.js")).text,
+        (await gateway.get("/assets/portal.css")).text,
+    ):
+        assert "http://" not in text.replace("http://www.w3.org", "")
+        assert "https://" not in text
+
+
+async def test_the_document_of_all_services_is_one(gateway: httpx.AsyncClient, owner: Owner) -> None:
+    async def documents(_: Request) -> Response:
+        operation = {"operationId": "list_members", "responses": {"200": {"description": "ok"}}}
+        return JSONResponse(
+            {
+                "openapi": "3.1.0",
+                "info": {},
+                "paths": {"/api/v1/members": {"get": operation}, "/internal/v1/digest": {"get": operation}},
+            }
+        )
+
+    owner.answer = documents
+    merged = (await gateway.get("/openapi.json")).json()
+    for _ in range(100):
+        merged = (await gateway.get("/openapi.json")).json()
+        if "/api/v1/members" in merged["paths"]:
+            break
+        await asyncio.sleep(0.05)
+    assert merged["openapi"].startswith("3.1")
+    assert {"/api/v1/members", "/api/v1/members/{member_id}/timeline"} <= merged["paths"].keys()
+    assert not [path for path in merged["paths"] if path.startswith("/internal")]
+    operations = [
+        operation["operationId"]
+        for item in merged["paths"].values()
+        for operation in item.values()
+        if isinstance(operation, dict) and "operationId" in operation
+    ]
+    assert len(operations) == len(set(operations))
+
+
+def test_components_that_clash_get_their_owners_name() -> None:
+    own = {"paths": {}, "components": {"schemas": {"Page": {"type": "object", "title": "A"}}}}
+    other = {
+        "paths": {"/api/v1/x": {"get": {"schema": {"$ref": "#/components/schemas/Page"}}}},
+        "components": {"schemas": {"Page": {"type": "array"}, "Same": {"type": "string"}}},
+    }
+    merged = merge(own, {"welfare": other})
+    assert merged["components"]["schemas"].keys() == {"Page", "welfare_Page", "Same"}
+    assert merged["paths"]["/api/v1/x"]["get"]["schema"]["$ref"] == "#/components/schemas/welfare_Page"
