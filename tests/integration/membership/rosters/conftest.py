@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +19,7 @@ from shared.jobs import JobRunner
 from shared.security.keys import KeyRing
 from shared.testing.waiting import eventually
 from tests.support.membership import Federation
-from tests.support.rosters import HEADINGS, comma_separated
+from tests.support.rosters import HEADINGS, comma_separated, resident_id, row_of
 
 
 @dataclass
@@ -117,3 +119,18 @@ def totals(roster: dict[str, Any]) -> tuple[int, int, int, int]:
     """Created, updated, unchanged, rejected."""
     assert roster["rows"] == sum(roster[name] for name in ("created", "updated", "unchanged", "rejected"))
     return roster["created"], roster["updated"], roster["unchanged"], roster["rejected"]
+
+
+_serial = count(1)
+
+
+def somebody(**cells: Cell) -> list[Cell]:
+    """A good row of a person who stands in no other test."""
+    serial = next(_serial)
+    number = resident_id(serial % 400, region=f"98{serial // 400:04d}")
+    return row_of(**{"证件号码": number, "手机号": f"135{serial:08d}", **cells})
+
+
+async def members_of(registry: Registry) -> list[dict[str, Any]]:
+    sql = "SELECT * FROM members WHERE organisation_id = $1 ORDER BY member_number"
+    return [dict(row) for row in await registry.federation.rows(sql, UUID(registry.unit["id"]))]

@@ -2,7 +2,6 @@
 
 import io
 from datetime import date, timedelta
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -14,22 +13,8 @@ from membership_service.rosters.columns import Cell
 from shared.contracts.envelope import registry as contracts
 from shared.contracts.membership import MEMBERS
 from tests.integration.membership.members.people import admitted, applied, registrars
-from tests.integration.membership.rosters.conftest import Registry, totals
-from tests.support.rosters import HEADINGS, comma_separated, resident_id, row_of, workbook
-
-_serial = count(1)
-
-
-def somebody(**cells: Cell) -> list[Cell]:
-    """A good row of a person who stands in no other test."""
-    serial = next(_serial)
-    number = resident_id(serial % 400, region=f"98{serial // 400:04d}")
-    return row_of(**{"证件号码": number, "手机号": f"135{serial:08d}", **cells})
-
-
-async def members_of(registry: Registry) -> list[dict[str, Any]]:
-    sql = "SELECT * FROM members WHERE organisation_id = $1 ORDER BY member_number"
-    return [dict(row) for row in await registry.federation.rows(sql, UUID(registry.unit["id"]))]
+from tests.integration.membership.rosters.conftest import Registry, members_of, somebody, totals
+from tests.support.rosters import HEADINGS, comma_separated, row_of, workbook
 
 
 async def test_a_roster_becomes_members_and_events(registry: Registry) -> None:
@@ -45,6 +30,28 @@ async def test_a_roster_becomes_members_and_events(registry: Registry) -> None:
     assert members[1]["joined_on"] == date(2025, 7, 1)
     for member in members:
         assert await registry.federation.events(str(member["id"])) == [("member.admitted.v1", 1)]
+
+
+async def published_and_recorded_alike(registry: Registry, *ids: UUID) -> None:
+    """Newest event, affiliation and history entry of two members are the same up to ids, versions and who did it."""
+    sql = "SELECT payload, source, topic FROM outbox WHERE key = $1 ORDER BY sequence DESC LIMIT 1"
+    events = [(await registry.federation.rows(sql, member))[0] for member in ids]
+    model = contracts.types["unionhall.membership.member.admitted.v1"]
+    assert model is not None
+    states = [model.model_validate_json(event["payload"]).model_dump() for event in events]
+    for state in states:
+        state["state"].pop("member_id")
+    assert states[0] == states[1]
+    assert orjson.loads(events[0]["payload"]).keys() == orjson.loads(events[1]["payload"]).keys()
+    assert [event["topic"] for event in events] == [MEMBERS.name] * 2
+    assert events[0]["source"] == events[1]["source"]
+    for table in ("affiliations", "member_history"):
+        sql = f"SELECT * FROM {table} WHERE member_id = $1 ORDER BY 2 DESC LIMIT 1"
+        rows = [dict((await registry.federation.rows(sql, member))[0]) for member in ids]
+        for row in rows:
+            for name in ("member_id", "version", "from_version", "actor_subject", "happened_at"):
+                row.pop(name, None)
+        assert rows[0] == rows[1]
 
 
 async def test_a_member_by_import_is_as_a_member_by_hand(registry: Registry) -> None:
@@ -82,24 +89,7 @@ async def test_a_member_by_import_is_as_a_member_by_hand(registry: Registry) -> 
         "applied_at",
         "affiliations",
     }
-    sql = "SELECT payload, source, topic FROM outbox WHERE key = $1 ORDER BY sequence DESC LIMIT 1"
-    events = [(await registry.federation.rows(sql, member["id"]))[0] for member in (first, second)]
-    model = contracts.types["unionhall.membership.member.admitted.v1"]
-    assert model is not None
-    states = [model.model_validate_json(event["payload"]).model_dump() for event in events]
-    for state in states:
-        state["state"].pop("member_id")
-    assert states[0] == states[1]
-    assert orjson.loads(events[0]["payload"]).keys() == orjson.loads(events[1]["payload"]).keys()
-    assert [event["topic"] for event in events] == [MEMBERS.name] * 2
-    assert events[0]["source"] == events[1]["source"]
-    for table in ("affiliations", "member_history"):
-        sql = f"SELECT * FROM {table} WHERE member_id = $1 ORDER BY 2 DESC LIMIT 1"
-        rows = [dict((await registry.federation.rows(sql, member["id"]))[0]) for member in (first, second)]
-        for row in rows:
-            for name in ("member_id", "version", "from_version", "actor_subject", "happened_at"):
-                row.pop(name, None)
-        assert rows[0] == rows[1]
+    await published_and_recorded_alike(registry, first["id"], second["id"])
 
 
 async def test_the_same_file_twice_changes_nothing(registry: Registry) -> None:
@@ -265,51 +255,6 @@ async def test_a_unit_moved_between_check_and_apply_takes_its_new_members_along(
     assert [row["same"] for row in await registry.federation.rows(sql, UUID(registry.unit["id"]))] == [True]
 
 
-async def test_an_undo_takes_everybody_back_and_frees_the_number(registry: Registry) -> None:
-    rows = [somebody() for _ in range(3)]
-    applied_ = await registry.apply(await registry.upload_rows(*rows))
-    first = (await members_of(registry))[0]
-    await registry.federation.call(
-        "POST", f"/members/{first['id']}/retention", by=registry.registrar, version=1, json={"reason": "退休"}
-    )
-    undone = await registry.undo(applied_)
-    assert (undone["state"], undone["undone"], undone["kept"]) == ("undone", 2, 1)
-    problems = await registry.problems(undone)
-    assert [row["problems"][0]["code"] for row in problems] == ["roster-undo-changed-since"]
-    assert sorted(member["status"] for member in await members_of(registry)) == [
-        "retained",
-        "withdrawn",
-        "withdrawn",
-    ]
-    gone = next(member for member in await members_of(registry) if member["status"] == "withdrawn")
-    assert (await registry.federation.events(str(gone["id"])))[-1] == ("member.withdrawn.v1", 2)
-    again = await registry.upload_rows(*rows)
-    assert totals(again) == (2, 0, 1, 0)
-
-
-async def test_an_undo_of_changes_brings_the_details_back(registry: Registry) -> None:
-    row = somebody()
-    await registry.apply(await registry.upload_rows(row))
-    before = (await members_of(registry))[0]
-    changed = [*row]
-    changed[0], changed[3] = "王大明", "13100000009"
-    await registry.undo(await registry.apply(await registry.upload_rows(changed)))
-    after = (await members_of(registry))[0]
-    same = before.keys() - {"version", "updated_at"}
-    assert {key: before[key] for key in same} == {key: after[key] for key in same}
-    assert after["version"] == 3
-
-
-async def test_a_cancelled_import_applies_nothing_more(registry: Registry) -> None:
-    checked = await registry.upload_rows(somebody())
-    await registry.call("POST", f"/{checked['id']}/apply", expect=202, json={})
-    cancelled = await registry.call("POST", f"/{checked['id']}/cancel")
-    await registry.work()
-    assert cancelled["state"] == "cancelled"
-    assert await members_of(registry) == []
-    await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={})
-
-
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -382,17 +327,6 @@ async def test_the_template_can_be_filled_in_and_uploaded(registry: Registry) ->
     assert totals(await registry.upload(filled.getvalue(), name="t.xlsx")) == (1, 0, 0, 0)
 
 
-async def test_after_its_term_the_file_is_destroyed(registry: Registry) -> None:
-    checked = await registry.upload_rows(somebody(姓名=""))
-    registry.federation.clock.advance(timedelta(days=31))
-    await registry.expire()
-    for table in ("roster_rows", "roster_file_pieces"):
-        sql = f"SELECT FROM {table} WHERE import_id = $1"
-        assert await registry.federation.rows(sql, UUID(checked["id"])) == []
-    refused = await registry.call("GET", f"/{checked['id']}/errors.xlsx", expect=409)
-    assert refused["code"] == "roster-file-destroyed"
-
-
 async def test_no_number_stands_in_the_database_in_the_clear(registry: Registry) -> None:
     row = somebody()
     bad = somebody(手机号="1380000")
@@ -402,39 +336,3 @@ async def test_no_number_stands_in_the_database_in_the_clear(registry: Registry)
         dumped = await registry.federation.rows(f"SELECT convert_to(t::text, 'UTF8') AS all FROM {table} t")
         text = b"\n".join(line["all"] for line in dumped)
         assert not any(secret in text or secret.hex().encode() in text for secret in secrets), table
-
-
-async def test_a_full_roster_shows_who_is_missing_and_lets_them_leave_only_when_asked(
-    registry: Registry,
-) -> None:
-    rows = [somebody() for _ in range(3)]
-    await registry.apply(await registry.upload_rows(*rows))
-    full = comma_separated([HEADINGS, rows[0], somebody()])
-    checked = await registry.upload(full, mode="full")
-    assert (totals(checked), checked["missing"]) == ((1, 0, 1, 0), 2)
-    missing = (await registry.call("GET", f"/{checked['id']}/missing"))["items"]
-    assert len(missing) == 2
-    applied_ = await registry.apply(checked)
-    assert applied_["withdrawn"] == 0
-    checked = await registry.upload(full, mode="full")
-    applied_ = await registry.apply(checked, apply_left=True)
-    assert (applied_["withdrawn"], totals(applied_)) == (2, (0, 0, 2, 0))
-    gone = {str(member["id"]) for member in await members_of(registry) if member["status"] == "withdrawn"}
-    assert gone == {member["id"] for member in missing}
-    undone = await registry.undo(applied_)
-    assert (undone["undone"], undone["kept"]) == (2, 0)
-    for member in gone:
-        assert [kind for kind, _ in await registry.federation.events(member)] == [
-            "member.admitted.v1",
-            "member.withdrawn.v1",
-            "member.admitted.v1",
-        ]
-
-
-async def test_nobody_leaves_because_of_a_file_with_mistakes(registry: Registry) -> None:
-    checked = await registry.upload(comma_separated([HEADINGS, somebody(姓名="")]), mode="full")
-    refused = await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={"apply_left": True})
-    assert refused["code"] == "roster-left-needs-clean"
-    only_added = await registry.upload_rows(somebody())
-    refused = await registry.call("POST", f"/{only_added['id']}/apply", expect=409, json={"apply_left": True})
-    assert refused["code"] == "roster-not-full"

@@ -1,4 +1,4 @@
-"""Every query of roster imports. What handles thousands of rows at a time is SQL of `statements`, on the driver."""
+"""Every query of roster imports. What handles thousands of rows at a time is SQL of `comparing` and `statements`."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy import and_, delete, func, insert, select
 
 from membership_service.members import sealing
 from membership_service.members.tables import members
-from membership_service.rosters import statements
+from membership_service.rosters import comparing, statements
 from membership_service.rosters.domain import ImportState, Mode, RosterImport
 from membership_service.rosters.staged import STAGED
 from membership_service.rosters.tables import (
@@ -122,9 +122,9 @@ async def stage(session: WriteSession, roster: RosterImport, copy_bytes: bytes, 
     bounds = (roster.path, path_end(roster.path))
     # Fresh rows have no statistics; each has at most one member to find, by a unique index.
     await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
-    await connection.execute(statements.REJECT_UNKNOWN_UNITS, *span, *bounds)
-    await connection.execute(statements.COMPARE, *span, *bounds, roster.organisation_id)
-    shared_phones = await connection.fetchval(statements.COUNT_SHARED_PHONES, *span, *bounds)
+    await connection.execute(comparing.REJECT_UNKNOWN_UNITS, *span, *bounds)
+    await connection.execute(comparing.COMPARE, *span, *bounds, roster.organisation_id)
+    shared_phones = await connection.fetchval(comparing.COUNT_SHARED_PHONES, *span, *bounds)
     if shared_phones:
         roster.warn({"roster-phone-shared": shared_phones})
     roster.last_row = last_row
@@ -134,13 +134,13 @@ async def finish_check(session: WriteSession, roster: RosterImport) -> None:
     """Reject who stands in the file twice, and count."""
     connection = await driver(session)
     await connection.execute("SET LOCAL enable_nestloop = off")
-    await connection.execute(statements.REJECT_DUPLICATES, roster.id, timeout=_WHOLE_ROSTER)
-    twice = await connection.fetchval(statements.COUNT_PHONES_TWICE, roster.id, timeout=_WHOLE_ROSTER)
+    await connection.execute(comparing.REJECT_DUPLICATES, roster.id, timeout=_WHOLE_ROSTER)
+    twice = await connection.fetchval(comparing.COUNT_PHONES_TWICE, roster.id, timeout=_WHOLE_ROSTER)
     if twice:
         roster.warn({"roster-phone-shared": twice})
     if roster.mode is Mode.FULL:
         bounds = (roster.path, path_end(roster.path))
-        await connection.execute(statements.FIND_MISSING, roster.id, *bounds, timeout=_WHOLE_ROSTER)
+        await connection.execute(comparing.FIND_MISSING, roster.id, *bounds, timeout=_WHOLE_ROSTER)
         every = select(func.count()).where(roster_missing.c.import_id == roster.id)
         roster.missing = await session.scalar(every) or 0
     await count(session, roster)
@@ -149,7 +149,7 @@ async def finish_check(session: WriteSession, roster: RosterImport) -> None:
 async def count(session: WriteSession, roster: RosterImport) -> None:
     """Set the totals from the rows."""
     connection = await driver(session)
-    totals = await connection.fetchrow(statements.TOTALS, roster.id, timeout=_WHOLE_ROSTER)
+    totals = await connection.fetchrow(comparing.TOTALS, roster.id, timeout=_WHOLE_ROSTER)
     assert totals is not None  # noqa: S101 - an aggregate without GROUP BY has a row
     for name in ("rows", "created", "updated", "unchanged", "rejected"):
         setattr(roster, name, totals[name])
@@ -158,7 +158,7 @@ async def count(session: WriteSession, roster: RosterImport) -> None:
 async def next_span(session: WriteSession, roster: RosterImport, rows: int) -> Span | None:
     """The next `rows` rows after the import's position; None when none is left up to its last row."""
     connection = await driver(session)
-    up_to = await connection.fetchval(statements.NEXT_POSITION, roster.id, roster.position, rows)
+    up_to = await connection.fetchval(comparing.NEXT_POSITION, roster.id, roster.position, rows)
     if up_to is None or roster.position >= roster.last_row:
         return None
     return Span(roster.id, roster.position, min(up_to, roster.last_row))

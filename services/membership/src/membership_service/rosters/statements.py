@@ -1,6 +1,6 @@
-"""The set-based SQL of roster imports: comparing, applying and undoing ranges of staged rows. asyncpg parameters ($1 …).
+"""The set-based SQL that applies and undoes ranges of staged rows. asyncpg parameters ($1 …).
 
-All run as the worker, who sees every row; ranges are (after, up to] of row numbers. Units are locked before members
+Runs as the worker, who sees every row; ranges are (after, up to] of row numbers. Units are locked before members
 (`membership_service.organisations.repository.get_to_stand_on` says why).
 """
 # ruff: noqa: S608 -- every statement is made of constants of this module
@@ -8,108 +8,16 @@ All run as the worker, who sees every row; ranges are (after, up to] of row numb
 from typing import Final
 
 from membership_service.rosters.columns import Column
+from membership_service.rosters.comparing import JOINS, RANGE, problem
 
-_RANGE: Final = "r.import_id = $1 AND r.row_number > $2 AND r.row_number <= $3"
-#: Statuses from which a roster admits; in the others the person belongs somewhere already, or is dead.
-_JOINS: Final = "('applied', 'returned', 'withdrawn')"
-_BELONGS: Final = "('applied', 'active', 'retained', 'transferring')"
-
-
-def _problem(column: Column, code: str, masked: str = "''", params: str = "'{}'::jsonb") -> str:
-    one = f"jsonb_build_object('column', '{column.value}', 'code', {code}, 'masked', {masked}, 'params', {params})"
-    return f"jsonb_build_array({one})"
-
-
-#: A code that holds a long number is not shown: it may be somebody's.
-_UNKNOWN_UNIT: Final = _problem(
-    Column.ORGANISATION,
-    "'roster-organisation-unknown'",
-    "CASE WHEN r.organisation_code ~ '[0-9]{8}' THEN '' ELSE r.organisation_code END",
-)
-_REFUSAL: Final = _problem(Column.DOCUMENT_NUMBER, "c.refusal", "r.document_masked")
-_TWICE: Final = _problem(
-    Column.DOCUMENT_NUMBER,
-    "'roster-duplicate-rows'",
-    "r.document_masked",
-    "jsonb_build_object('rows', array_to_string((twice.numbers)[1:10], ', '))",
-)
-_CHANGED: Final = _problem(Column.DOCUMENT_NUMBER, "'roster-changed-since-check'", "r.document_masked")
-_KEPT: Final = _problem(Column.DOCUMENT_NUMBER, "'roster-undo-changed-since'", "r.document_masked")
-
-
-#: $4 path and $5 path end of the import's unit.
-REJECT_UNKNOWN_UNITS: Final = f"""
-    UPDATE roster_rows r SET outcome = 'rejected', problems = {_UNKNOWN_UNIT}
-    WHERE {_RANGE} AND r.outcome = 'created' AND r.organisation_code IS NOT NULL AND NOT EXISTS (
-        SELECT FROM organisations o
-        WHERE o.code = r.organisation_code AND o.dissolved_on IS NULL AND o.path >= $4 AND o.path < $5
-    )
-"""
-
-#: $4, $5 as above, $6 the import's unit. Only what differs from "a new person" is written.
-COMPARE: Final = f"""
-    WITH compared AS MATERIALIZED (
-        SELECT r.row_number, m.id, m.version,
-            CASE
-                WHEN m.status = 'deceased' AND m.path >= $4 AND m.path < $5 THEN 'roster-member-deceased'
-                WHEN m.status = 'deceased' THEN 'roster-member-elsewhere'
-                WHEN m.status IN {_BELONGS} AND m.organisation_id <> coalesce(o.id, $6) THEN 'roster-member-elsewhere'
-            END AS refusal,
-            m.status IN {_JOINS} OR m.name <> r.name OR r.phone_blind <> coalesce(m.phone_blind, '')
-                OR r.employment_form <> m.employment_form OR (r.gender <> 'unknown' AND r.gender <> m.gender)
-                OR r.birth_year <> coalesce(m.birth_year, 0) AS differs
-        FROM roster_rows r
-        JOIN members m ON m.document_blind = r.document_blind
-        LEFT JOIN organisations o ON o.code = r.organisation_code
-        WHERE {_RANGE} AND r.outcome = 'created'
-    )
-    UPDATE roster_rows r SET
-        outcome = CASE WHEN c.refusal IS NOT NULL THEN 'rejected' WHEN c.differs THEN 'updated' ELSE 'unchanged' END,
-        problems = CASE WHEN c.refusal IS NOT NULL THEN {_REFUSAL} END,
-        matched_id = CASE WHEN c.refusal IS NULL THEN c.id END,
-        matched_version = CASE WHEN c.refusal IS NULL THEN c.version END
-    FROM compared c WHERE r.import_id = $1 AND r.row_number = c.row_number
-"""
-
-#: How many rows of a range share their phone with somebody else of the import's subtree ($4, $5).
-COUNT_SHARED_PHONES: Final = f"""
-    SELECT count(*) FROM roster_rows r
-    WHERE {_RANGE} AND r.phone_blind IS NOT NULL AND EXISTS (
-        SELECT FROM members m
-        WHERE m.phone_blind = r.phone_blind AND m.document_blind IS DISTINCT FROM r.document_blind
-            AND m.path >= $4 AND m.path < $5
-    )
-"""
-
-#: Every row of a person who stands in the file twice is rejected and names the others. $1 import.
-REJECT_DUPLICATES: Final = f"""
-    WITH twice AS (
-        SELECT document_blind, array_agg(row_number ORDER BY row_number) AS numbers
-        FROM roster_rows WHERE import_id = $1 AND document_blind IS NOT NULL
-        GROUP BY document_blind HAVING count(*) > 1
-    )
-    UPDATE roster_rows r SET outcome = 'rejected', matched_id = NULL, matched_version = NULL,
-        problems = coalesce(r.problems, '[]') || {_TWICE}
-    FROM twice WHERE r.import_id = $1 AND r.document_blind = twice.document_blind
-"""
-
-TOTALS: Final = """
-    SELECT count(*) FILTER (WHERE outcome = 'created') AS created, count(*) FILTER (WHERE outcome = 'updated') AS updated,
-        count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged, count(*) FILTER (WHERE outcome = 'rejected') AS rejected,
-        count(*) AS rows, coalesce(max(row_number), 0) AS last_row
-    FROM roster_rows WHERE import_id = $1
-"""
-
-#: Phones that stand in the file more than once.
-COUNT_PHONES_TWICE: Final = """
-    SELECT count(phone_blind) - count(DISTINCT phone_blind) FROM roster_rows WHERE import_id = $1 AND outcome <> 'rejected'
-"""
+_CHANGED: Final = problem(Column.DOCUMENT_NUMBER, "'roster-changed-since-check'", "r.document_masked")
+_KEPT: Final = problem(Column.DOCUMENT_NUMBER, "'roster-undo-changed-since'", "r.document_masked")
 
 #: The units that rows of a range join, kept from moving and dissolving; $4 the import's unit, $5 path and $6 path end of it.
 LOCK_UNITS: Final = f"""
     SELECT o.id, o.code, o.path FROM organisations o
     WHERE o.dissolved_on IS NULL AND o.path >= $5 AND o.path < $6 AND (o.id = $4 OR o.code IN (
-        SELECT r.organisation_code FROM roster_rows r WHERE {_RANGE} AND r.organisation_code IS NOT NULL
+        SELECT r.organisation_code FROM roster_rows r WHERE {RANGE} AND r.organisation_code IS NOT NULL
     ))
     ORDER BY o.id FOR SHARE
 """
@@ -134,7 +42,7 @@ _ADMITTED: Final = _outbox(
 )
 _CHANGED_OR_ADMITTED: Final = _outbox(
     "changed",
-    f"CASE WHEN m.old_status IN {_JOINS} THEN 'admitted' ELSE 'changed' END",
+    f"CASE WHEN m.old_status IN {JOINS} THEN 'admitted' ELSE 'changed' END",
     f"json_build_object('on', $8::date, 'state', {_STATE})",
     "$7::timestamptz",
 )
@@ -182,7 +90,7 @@ CREATE: Final = f"""
             coalesce(r.employment_form, 'contract'), 'active', units.id, units.path, coalesce(r.joined_on, $9::date), 1,
             $8::timestamptz, $8::timestamptz
         FROM roster_rows r JOIN units ON units.code = coalesce(r.organisation_code, $7::text)
-        WHERE {_RANGE} AND r.outcome = 'created'
+        WHERE {RANGE} AND r.outcome = 'created'
         ORDER BY r.row_number
         ON CONFLICT DO NOTHING
         RETURNING {_NEW}
@@ -204,7 +112,7 @@ CREATE: Final = f"""
 REJECT_NOT_CREATED: Final = f"""
     UPDATE roster_rows r SET outcome = 'rejected',
         problems = {_CHANGED}
-    WHERE {_RANGE} AND r.outcome = 'created' AND NOT EXISTS (SELECT FROM members m WHERE m.id = r.member_id)
+    WHERE {RANGE} AND r.outcome = 'created' AND NOT EXISTS (SELECT FROM members m WHERE m.id = r.member_id)
 """
 
 #: The people of a range to change, locked, if they are as they were when compared; $4–$7 as in CREATE.
@@ -217,9 +125,9 @@ LOCK_UPDATED: Final = f"""
     FROM roster_rows r
     JOIN members m ON m.id = r.matched_id
     JOIN unnest($4::uuid[], $5::text[], $6::text[]) AS unit (id, code, path) ON unit.code = coalesce(r.organisation_code, $7)
-    WHERE {_RANGE} AND r.outcome = 'updated' AND r.applied_version IS NULL
+    WHERE {RANGE} AND r.outcome = 'updated' AND r.applied_version IS NULL
         AND m.version = r.matched_version AND m.erased_at IS NULL
-        AND (m.status IN {_JOINS} OR m.organisation_id = unit.id)
+        AND (m.status IN {JOINS} OR m.organisation_id = unit.id)
     ORDER BY m.id FOR UPDATE OF m
 """
 
@@ -240,12 +148,12 @@ UPDATE: Final = f"""
             birth_year = coalesce(r.birth_year, m.birth_year),
             gender = CASE WHEN r.gender = 'unknown' THEN m.gender ELSE r.gender END,
             employment_form = coalesce(r.employment_form, m.employment_form),
-            status = CASE WHEN m.status IN {_JOINS} THEN 'active' ELSE m.status END,
-            organisation_id = CASE WHEN m.status IN {_JOINS} THEN g.unit_id ELSE m.organisation_id END,
-            path = CASE WHEN m.status IN {_JOINS} THEN g.unit_path ELSE m.path END,
-            joined_on = CASE WHEN m.status IN {_JOINS} THEN $8::date ELSE m.joined_on END,
-            left_on = CASE WHEN m.status IN {_JOINS} THEN NULL ELSE m.left_on END,
-            escalated_at = CASE WHEN m.status IN {_JOINS} THEN NULL ELSE m.escalated_at END,
+            status = CASE WHEN m.status IN {JOINS} THEN 'active' ELSE m.status END,
+            organisation_id = CASE WHEN m.status IN {JOINS} THEN g.unit_id ELSE m.organisation_id END,
+            path = CASE WHEN m.status IN {JOINS} THEN g.unit_path ELSE m.path END,
+            joined_on = CASE WHEN m.status IN {JOINS} THEN $8::date ELSE m.joined_on END,
+            left_on = CASE WHEN m.status IN {JOINS} THEN NULL ELSE m.left_on END,
+            escalated_at = CASE WHEN m.status IN {JOINS} THEN NULL ELSE m.escalated_at END,
             member_number = coalesce(m.member_number, lpad(nextval('member_numbers')::text, 10, '0')),
             version = m.version + 1, updated_at = $7::timestamptz
         FROM given g JOIN roster_rows r ON r.import_id = $1 AND r.row_number = g.row_number
@@ -273,7 +181,7 @@ UPDATE: Final = f"""
     remembered AS (
         INSERT INTO member_history ({_HISTORY})
         SELECT m.id, m.version, CASE WHEN m.old_status IN {
-    _JOINS
+    JOINS
 } THEN 'admitted' ELSE 'changed' END, $7::timestamptz, $8::date, m.organisation_id,
             $9::text, $10::text
         FROM changed m
@@ -286,7 +194,7 @@ UPDATE: Final = f"""
 REJECT_NOT_UPDATED: Final = f"""
     UPDATE roster_rows r SET outcome = 'rejected',
         problems = {_CHANGED}
-    WHERE {_RANGE} AND r.outcome = 'updated' AND r.applied_version IS NULL
+    WHERE {RANGE} AND r.outcome = 'updated' AND r.applied_version IS NULL
 """
 
 #: Undo the admissions of a range. $4 now, $5 today, $6 issuer, $7 subject, $8 reason. The document number becomes free.
@@ -295,7 +203,7 @@ UNDO_CREATED: Final = f"""
         UPDATE members m SET status = 'withdrawn', left_on = greatest($5::date, m.joined_on), document_blind = NULL,
             last4_blind = NULL, phone_blind = NULL, version = m.version + 1, updated_at = $4::timestamptz
         FROM roster_rows r
-        WHERE {_RANGE} AND r.outcome = 'created' AND m.id = r.member_id AND m.version = 1
+        WHERE {RANGE} AND r.outcome = 'created' AND m.id = r.member_id AND m.version = 1
         RETURNING {_NEW}
     ),
     ended AS (UPDATE affiliations a SET to_on = m.left_on FROM gone m WHERE a.member_id = m.id AND a.to_on IS NULL),
@@ -318,15 +226,15 @@ UNDO_UPDATED: Final = f"""
             birth_date_sealed = decode(r.previous->>'birth_date_sealed', 'hex'),
             birth_year = (r.previous->>'birth_year')::int, gender = r.previous->>'gender',
             employment_form = r.previous->>'employment_form',
-            status = CASE WHEN r.previous->>'status' IN {_JOINS} THEN 'withdrawn' ELSE m.status END,
+            status = CASE WHEN r.previous->>'status' IN {JOINS} THEN 'withdrawn' ELSE m.status END,
             left_on = CASE WHEN r.previous->>'status' IN {
-    _JOINS
+    JOINS
 } THEN greatest($5::date, m.joined_on) ELSE m.left_on END,
             version = m.version + 1, updated_at = $4::timestamptz
         FROM roster_rows r
-        WHERE {_RANGE} AND r.outcome = 'updated' AND m.id = r.matched_id AND m.version = r.applied_version
+        WHERE {RANGE} AND r.outcome = 'updated' AND m.id = r.matched_id AND m.version = r.applied_version
         RETURNING {_NEW},
-            r.previous->>'status' IN {_JOINS} AS leaves
+            r.previous->>'status' IN {JOINS} AS leaves
     ),
     ended AS (
         UPDATE affiliations a SET to_on = m.left_on FROM restored m WHERE a.member_id = m.id AND a.to_on IS NULL AND m.leaves
@@ -339,16 +247,6 @@ UNDO_UPDATED: Final = f"""
     ),
     published AS ({_RESTORED})
     SELECT count(*) FROM restored
-"""
-
-#: Of a full roster: members of the subtree ($2 path, $3 path end) whose document is not in the file.
-FIND_MISSING: Final = """
-    INSERT INTO roster_missing (import_id, member_id, matched_version)
-    SELECT $1, m.id, m.version FROM members m
-    WHERE m.path >= $2 AND m.path < $3 AND m.status IN ('active', 'retained') AND NOT EXISTS (
-        SELECT FROM roster_rows r WHERE r.import_id = $1 AND r.document_blind = m.document_blind
-    )
-    ON CONFLICT DO NOTHING
 """
 
 #: Let up to $2 of the missing leave. $3 now, $4 today, $5 issuer, $6 subject, $7 reason. Gives how many were looked at and left.
@@ -413,7 +311,7 @@ KEEP_CHANGED: Final = f"""
     WITH standing AS MATERIALIZED (
         SELECT r.row_number, m.version <> coalesce(r.applied_version, 1) AS is_changed
         FROM roster_rows r JOIN members m ON m.id = coalesce(r.matched_id, r.member_id)
-        WHERE {_RANGE} AND (r.outcome = 'created' OR (r.outcome = 'updated' AND r.applied_version IS NOT NULL))
+        WHERE {RANGE} AND (r.outcome = 'created' OR (r.outcome = 'updated' AND r.applied_version IS NOT NULL))
         ORDER BY m.id FOR UPDATE OF m
     ), kept AS (
         UPDATE roster_rows r SET
@@ -422,11 +320,4 @@ KEEP_CHANGED: Final = f"""
         RETURNING 1
     )
     SELECT count(*) FROM kept
-"""
-
-#: Row numbers that end a chunk of $3 rows after row $2: the next position, NULL when no row is left.
-NEXT_POSITION: Final = """
-    SELECT max(row_number) FROM (
-        SELECT row_number FROM roster_rows WHERE import_id = $1 AND row_number > $2 ORDER BY row_number LIMIT $3
-    ) AS chunk
 """

@@ -1,0 +1,99 @@
+"""What an import takes back: cancelled, undone, past its term; and who is missing from a full roster."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from tests.integration.membership.rosters.conftest import Registry, members_of, somebody, totals
+from tests.support.rosters import HEADINGS, comma_separated
+
+
+async def test_an_undo_takes_everybody_back_and_frees_the_number(registry: Registry) -> None:
+    rows = [somebody() for _ in range(3)]
+    applied_ = await registry.apply(await registry.upload_rows(*rows))
+    first = (await members_of(registry))[0]
+    await registry.federation.call(
+        "POST", f"/members/{first['id']}/retention", by=registry.registrar, version=1, json={"reason": "退休"}
+    )
+    undone = await registry.undo(applied_)
+    assert (undone["state"], undone["undone"], undone["kept"]) == ("undone", 2, 1)
+    problems = await registry.problems(undone)
+    assert [row["problems"][0]["code"] for row in problems] == ["roster-undo-changed-since"]
+    assert sorted(member["status"] for member in await members_of(registry)) == [
+        "retained",
+        "withdrawn",
+        "withdrawn",
+    ]
+    gone = next(member for member in await members_of(registry) if member["status"] == "withdrawn")
+    assert (await registry.federation.events(str(gone["id"])))[-1] == ("member.withdrawn.v1", 2)
+    again = await registry.upload_rows(*rows)
+    assert totals(again) == (2, 0, 1, 0)
+
+
+async def test_an_undo_of_changes_brings_the_details_back(registry: Registry) -> None:
+    row = somebody()
+    await registry.apply(await registry.upload_rows(row))
+    before = (await members_of(registry))[0]
+    changed = [*row]
+    changed[0], changed[3] = "王大明", "13100000009"
+    await registry.undo(await registry.apply(await registry.upload_rows(changed)))
+    after = (await members_of(registry))[0]
+    same = before.keys() - {"version", "updated_at"}
+    assert {key: before[key] for key in same} == {key: after[key] for key in same}
+    assert after["version"] == 3
+
+
+async def test_a_cancelled_import_applies_nothing_more(registry: Registry) -> None:
+    checked = await registry.upload_rows(somebody())
+    await registry.call("POST", f"/{checked['id']}/apply", expect=202, json={})
+    cancelled = await registry.call("POST", f"/{checked['id']}/cancel")
+    await registry.work()
+    assert cancelled["state"] == "cancelled"
+    assert await members_of(registry) == []
+    await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={})
+
+
+async def test_after_its_term_the_file_is_destroyed(registry: Registry) -> None:
+    checked = await registry.upload_rows(somebody(姓名=""))
+    registry.federation.clock.advance(timedelta(days=31))
+    await registry.expire()
+    for table in ("roster_rows", "roster_file_pieces"):
+        sql = f"SELECT FROM {table} WHERE import_id = $1"
+        assert await registry.federation.rows(sql, UUID(checked["id"])) == []
+    refused = await registry.call("GET", f"/{checked['id']}/errors.xlsx", expect=409)
+    assert refused["code"] == "roster-file-destroyed"
+
+
+async def test_a_full_roster_shows_who_is_missing_and_lets_them_leave_only_when_asked(
+    registry: Registry,
+) -> None:
+    rows = [somebody() for _ in range(3)]
+    await registry.apply(await registry.upload_rows(*rows))
+    full = comma_separated([HEADINGS, rows[0], somebody()])
+    checked = await registry.upload(full, mode="full")
+    assert (totals(checked), checked["missing"]) == ((1, 0, 1, 0), 2)
+    missing = (await registry.call("GET", f"/{checked['id']}/missing"))["items"]
+    assert len(missing) == 2
+    applied_ = await registry.apply(checked)
+    assert applied_["withdrawn"] == 0
+    checked = await registry.upload(full, mode="full")
+    applied_ = await registry.apply(checked, apply_left=True)
+    assert (applied_["withdrawn"], totals(applied_)) == (2, (0, 0, 2, 0))
+    gone = {str(member["id"]) for member in await members_of(registry) if member["status"] == "withdrawn"}
+    assert gone == {member["id"] for member in missing}
+    undone = await registry.undo(applied_)
+    assert (undone["undone"], undone["kept"]) == (2, 0)
+    for member in gone:
+        assert [kind for kind, _ in await registry.federation.events(member)] == [
+            "member.admitted.v1",
+            "member.withdrawn.v1",
+            "member.admitted.v1",
+        ]
+
+
+async def test_nobody_leaves_because_of_a_file_with_mistakes(registry: Registry) -> None:
+    checked = await registry.upload(comma_separated([HEADINGS, somebody(姓名="")]), mode="full")
+    refused = await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={"apply_left": True})
+    assert refused["code"] == "roster-left-needs-clean"
+    only_added = await registry.upload_rows(somebody())
+    refused = await registry.call("POST", f"/{only_added['id']}/apply", expect=409, json={"apply_left": True})
+    assert refused["code"] == "roster-not-full"
