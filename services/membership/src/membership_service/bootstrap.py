@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from membership_service.acting import SYSTEM, By
@@ -33,11 +33,12 @@ from shared.settings import load
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """The unit at the top of the tree."""
+    """The unit at the top of the tree; without a founding day it begins today."""
 
     code: str
     name: str
     kind: OrganisationKind
+    founded_on: date | None = None
 
 
 async def bootstrap_administrator(session: WriteSession, holder: Holder, top: Top, now: datetime) -> UUID:
@@ -55,7 +56,7 @@ async def bootstrap_administrator(session: WriteSession, holder: Holder, top: To
             code=top.code,
             name=top.name,
             kind=top.kind,
-            founded_on=by.today,
+            founded_on=top.founded_on or by.today,
         )
         await write_new(session, [root], by)
     elif await any_administrator(session, root.id):
@@ -98,11 +99,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         type=OrganisationKind,
         choices=list(OrganisationKind),
     )
+    parser.add_argument("--founded-on", type=date.fromisoformat, help="its founding day; today when left out")
     arguments = parser.parse_args(argv)
     register("membership_service")
     settings = load(Settings, "worker_database_url")
     holder = Holder(arguments.issuer, arguments.subject)
-    top = Top(arguments.organisation_code, arguments.organisation_name, arguments.organisation_kind)
+    top = Top(
+        arguments.organisation_code,
+        arguments.organisation_name,
+        arguments.organisation_kind,
+        arguments.founded_on,
+    )
     try:
         root_id = asyncio.run(_run(settings.worker_database_url, holder, top))
     except Conflict as refusal:

@@ -1,0 +1,237 @@
+"""`unionhall demo`: starts what is not running, loads what is missing, says where to go."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from local_stack import control
+from local_stack.layout import Layout
+from local_stack.processes import LocalStackError
+from local_stack.state import StackStatus, Step
+from local_stack.users import PASSWORD, demo_users
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from shared.kernel import texts
+from shared.kernel.clock import china_date
+from unionhall_cli.demo import loading, places, roster
+from unionhall_cli.demo.places import SCALES, Scale, Unit
+from unionhall_cli.output import (
+    both,
+    complaints,
+    console,
+    give_up,
+    give_up_with,
+    language,
+    say,
+    show_json,
+    show_table,
+    words,
+)
+
+texts.register("local_stack")
+texts.register("unionhall_cli.demo")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is loaded: the units, the file of the roster, and how many members of each unit it brings."""
+
+    units: list[Unit]
+    path: Path
+    members: Counter[str]
+
+
+def demo(
+    scale: Annotated[
+        str, typer.Option(help=both("规模：small 或 large（一百万会员）", "small, or large (a million members)"))
+    ] = "small",
+    seed: Annotated[int, typer.Option(help=both("随机种子", "seed of the made-up people"))] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help=both("输出 JSON", "answer in JSON"))] = False,
+) -> None:
+    """启动全部并载入虚构的示例省总工会；可重复运行 / Start everything and load a made-up federation; may be repeated."""
+    chosen = SCALES.get(scale)
+    if chosen is None:
+        raise typer.BadParameter(both(f"只能是 {', '.join(SCALES)}", f"one of {', '.join(SCALES)}"))
+    began = time.monotonic()
+    with _steps() as steps, ThreadPoolExecutor(1) as aside:
+        # Python writes the roster while the services start.
+        writing = aside.submit(_write, chosen, seed, steps)
+        stack = _up(steps)
+        page = _load(stack, chosen, writing, steps) | {"seconds": round(time.monotonic() - began, 1)}
+    show_json(page) if as_json else _show(page)
+
+
+class Steps:
+    """The bars on the terminal, one for each step. They go to standard error: `--json` leaves standard output to programs."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def begin(self, code: str, **params: str | int) -> TaskID:
+        """A new bar; without a total it only turns."""
+        return self._progress.add_task(words(code, **params), total=None)
+
+    def show(self, task: TaskID, done: float, total: float) -> None:
+        """Move a bar."""
+        self._progress.update(task, completed=done, total=total)
+
+    def end(self, task: TaskID) -> None:
+        """Fill a bar."""
+        self._progress.update(task, completed=1, total=1)
+
+    def tell(self, step: Step) -> None:
+        """A line above the bars."""
+        self._progress.console.print(f"  {words(step.code, **step.params)}", style="dim", highlight=False)
+
+
+class _steps:  # noqa: N801 - reads as the context that it is
+    """The bars, for a while."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=complaints,
+        )
+
+    def __enter__(self) -> Steps:
+        self._progress.start()
+        return Steps(self._progress)
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def _up(steps: Steps) -> StackStatus:
+    task = steps.begin("demo-starting")
+    try:
+        stack = control.up(on_step=steps.tell)
+    except LocalStackError as error:
+        give_up_with(str(error), str(error))
+    steps.end(task)
+    return stack
+
+
+def _write(scale: Scale, seed: int, steps: Steps) -> Material:
+    """Write the roster, unless this seed wrote it today."""
+    units = places.units(scale)
+    unions = [unit for unit in units if unit.weight]
+    folder = Layout.default().root / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    members: Counter[str] = Counter()
+    task = steps.begin("demo-writing", rows=scale.members + scale.spoilt_rows)
+
+    def counted() -> Iterator[roster.Row]:
+        for number, row in enumerate(roster.rows(scale, unions, seed, _today())):
+            if not row.fault:
+                members[str(row.cells["工会组织编码"])] += 1
+            if number % 1_000 == 0:
+                steps.show(task, number, scale.members)
+            yield row
+
+    roster.write(folder / scale.file_name, counted())
+    steps.end(task)
+    return Material(units, folder / scale.file_name, members)
+
+
+def _load(stack: StackStatus, scale: Scale, writing: Future[Material], steps: Steps) -> dict[str, Any]:
+    top = loading.top_unit()
+    imported = loading.roster_of(top, scale) if top else None
+    if imported is None or imported["state"] != "applied":
+        top, imported = _import(stack, scale, top, imported, writing.result(), steps)
+    assert top is not None  # noqa: S101 - there is an import below it
+    members = imported["created"] + imported["updated"] + imported["unchanged"] - imported["undone"]
+    task = steps.begin("demo-viewing")
+    shown = loading.await_view(top, members, lambda done, total: steps.show(task, done, total))
+    steps.end(task)
+    county = loading.unit_ids(top, {"990101"})["990101"]
+    return {
+        "gateway": stack.gateway,
+        "organisation": top,
+        "county": county,
+        "organisations": scale.organisations,
+        "members": shown,
+        "roster": imported["id"],
+        "rejected": imported["rejected"],
+        "file": str(Layout.default().root / "demo" / scale.file_name),
+        "users": [
+            {
+                "username": user.username,
+                "password": PASSWORD,
+                "name": {"zh-CN": user.zh, "en": user.en},
+                "role": user.role or None,
+                "organisation": user.organisation or None,
+            }
+            for user in demo_users()
+        ],
+    }
+
+
+def _import(
+    stack: StackStatus,
+    scale: Scale,
+    top: str | None,
+    imported: dict[str, Any] | None,
+    material: Material,
+    steps: Steps,
+) -> tuple[str, dict[str, Any]]:
+    """Found the units, grant the posts, hand in the roster, register the employers, apply the roster."""
+    task = steps.begin("demo-founding", units=len(material.units))
+    if top is None:
+        loading.bootstrap(stack.issuer)
+        top = loading.top_unit()
+    if top is None:
+        give_up("demo-other-federation")
+    today = _today()
+    loading.import_units(top, roster.units_sheet(material.units))
+    units = {**loading.unit_ids(top, {unit.code for unit in material.units}), places.TOP_CODE: top}
+    loading.grant_posts(top, stack.issuer, units, today)
+    steps.end(task)
+    if imported is None:
+        task = steps.begin("demo-uploading")
+        imported = loading.upload(top, material.path)
+        steps.end(task)
+    employers = places.employers(scale, material.units, material.members, seed=0)
+    task = steps.begin("demo-employers")
+    loading.register_employers(
+        top, employers, units, today, lambda done, total: steps.show(task, done, total)
+    )
+    task = steps.begin("demo-importing")
+    return top, loading.finish_roster(imported, scale, lambda done, total: steps.show(task, done, total))
+
+
+def _today() -> Any:
+    return china_date(datetime.now(UTC))
+
+
+def _show(page: dict[str, Any]) -> None:
+    console.print()
+    say("demo-ready", **{name: page[name] for name in ("organisations", "members", "rejected", "seconds")})
+    say("demo-page", gateway=page["gateway"])
+    columns = ("demo-user-name", "demo-user-post", "demo-user-role", "demo-user-place", "demo-user-password")
+    show_table(
+        columns,
+        [
+            (
+                user["username"],
+                user["name"][language()],
+                words(f"demo-role-{user['role'].replace('_', '-')}") if user["role"] else "",
+                user["organisation"],
+                user["password"],
+            )
+            for user in page["users"]
+        ],
+    )
+    say("demo-try")
+    say("demo-try-errors", roster=page["roster"])
+    say("demo-try-dashboard", gateway=page["gateway"], county=page["county"])
+    say("demo-try-kill")
+    say("demo-stop", file=page["file"])
