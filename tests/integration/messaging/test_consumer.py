@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from shared.contracts.envelope import Event, Received, event_headers
+from shared.contracts.envelope import Event, Received, Topic, event_headers
 from shared.database.scope import Scope
 from shared.database.session import WriteSession, driver
 from shared.kernel.clock import SystemClock
@@ -24,7 +24,7 @@ from shared.messaging.dead_letters import list_dead_letters, redrive, show_dead_
 from shared.messaging.freshness import as_of
 from shared.messaging.projection import newest_wins
 from shared.messaging.relay import Relay
-from shared.messaging.topics import dead_letter_topic
+from shared.messaging.topics import dead_letter_topic, ensure_topics
 from shared.testing import Eventually
 from tests.integration.messaging.conftest import Bench
 from tests.support.scratch import noted
@@ -372,6 +372,18 @@ async def test_members_of_a_group_share_the_work_and_hand_it_over(
         await eventually(lambda: rows(bench, "SELECT 1 FROM effects HAVING count(*) = 180"), timeout=25)
     for subject in subjects:
         assert await sequences(bench, subject) == [1, 2, 3]
+
+
+async def test_a_missing_topic_is_told_and_waited_for(
+    bench: Bench, eventually: Eventually, unique: str
+) -> None:
+    topic = Topic(f"unionhall.late{unique}.things.v1", partitions=1)
+    consumer = Consumer(f"{bench.service}.late", [topic], remember, "projection", bench.worker, bench.kafka)
+    bench.start(consumer)
+    await eventually(lambda: [reason.code for reason in consumer.reasons()] == ["consumer-topics-missing"])
+    await ensure_topics(bench.kafka, [topic])
+    await eventually(lambda: rows(bench, "SELECT 1 FROM consumer_offsets"))
+    await eventually(lambda: not consumer.reasons())
 
 
 async def test_a_view_is_as_fresh_as_what_it_has_applied(bench: Bench, eventually: Eventually) -> None:

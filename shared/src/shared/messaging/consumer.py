@@ -33,6 +33,14 @@ UPKEEP_EVERY = 1.0
 IDLE_RESTART = 200.0
 
 
+class TopicsMissing(RuntimeError):
+    """Topics that nobody has declared to the broker."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
+
+
 class Consumer:
     """One consumer of a service, under a name that is unique in the installation ("gateway.directory")."""
 
@@ -94,6 +102,11 @@ class Consumer:
                     await self._consume(stop, backoff)
                 except Stopped:
                     break
+                except TopicsMissing as missing:
+                    self._reason = Reason(
+                        "consumer-topics-missing", {"consumer": self.name, "topics": ", ".join(missing.names)}
+                    )
+                    await backoff.pause(stop)
                 except Exception as error:
                     self._waits("database" if is_database_lost(error) else "broker", error)
                     await backoff.pause(stop)
@@ -132,6 +145,9 @@ class Consumer:
         names = [topic.name for topic in self._topics]
         try:
             await kafka.start()
+            # The client would ask for a missing topic without ever taking breath.
+            if missing := set(names) - await kafka.topics():
+                raise TopicsMissing(sorted(missing))
             kafka.subscribe(names, listener=Forgetful(self._applier.positions))
             with_partitions = time.monotonic()
             while not stop.is_set() and time.monotonic() - with_partitions < IDLE_RESTART:
