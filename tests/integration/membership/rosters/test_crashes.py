@@ -14,9 +14,13 @@ import pytest
 from membership_service.rosters.columns import Cell
 from membership_service.rosters.jobs import EXPIRE
 from membership_service.settings import Settings
+from shared.database.provision import DatabaseUrls
 from shared.kernel.crash import EXIT_CODE, VARIABLE
+from shared.testing.clock import StoppedClock
+from shared.testing.databases import DatabaseFactory
 from shared.testing.waiting import eventually
 from tests.integration.membership.rosters.conftest import Registry, totals
+from tests.support.membership import bootstrap
 from tests.support.rosters import HEADINGS, comma_separated, resident_id, row_of
 
 #: Two chunks.
@@ -24,6 +28,13 @@ ROWS = 10_500
 _regions = iter(range(1000, 9999, 100))
 
 pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+async def founded(make_database: DatabaseFactory) -> tuple[DatabaseUrls, UUID]:
+    """A database of these tests alone: so many members would slow others down, and a real worker has the real time."""
+    urls = make_database("membership")
+    return urls, await bootstrap(urls, StoppedClock())
 
 
 def everybody() -> Iterator[list[Cell]]:
