@@ -1,0 +1,68 @@
+"""What protects people from a roster, and the service from a file."""
+
+import io
+import re
+import zipfile
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from shared.database.engine import Database
+from shared.database.scope import Scope
+from shared.database.session import driver
+from tests.integration.membership.rosters.conftest import Registry, somebody
+from tests.support.rosters import HEADINGS, row_of, workbook
+
+
+@pytest.mark.parametrize("table", ["roster_imports", "roster_file_pieces", "roster_problems"])
+async def test_the_database_alone_keeps_imports_apart(registry: Registry, table: str) -> None:
+    checked = await registry.upload_rows(somebody(姓名=""))
+    own = (
+        await registry.federation.rows("SELECT path FROM roster_imports WHERE id = $1", UUID(checked["id"]))
+    )[0]["path"]
+    other = await registry.federation.unit()
+    sql = "SELECT path FROM organisations WHERE id = $1"
+    elsewhere = (await registry.federation.rows(sql, UUID(other["id"])))[0]["path"]
+    database = Database(registry.federation.urls.app, pool_size=1, application_name="test-scope")
+    try:
+        for scope, expected in (
+            (Scope((own,)), 1),
+            (Scope((elsewhere,)), 0),
+            (Scope.nothing(), 0),
+            (Scope.everything(), 0),
+        ):
+            async with database.write(scope) as session:
+                seen = await (await driver(session)).fetchval(f"SELECT count(*) FROM {table}")
+                assert seen == expected, scope
+    finally:
+        await database.close()
+
+
+async def test_the_application_may_not_read_staged_rows(registry: Registry) -> None:
+    connection = await asyncpg.connect(registry.federation.urls.app)
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("SELECT * FROM roster_rows")
+    finally:
+        await connection.close()
+
+
+async def test_a_workbook_that_wants_all_memory_ends_the_child_and_is_refused(registry: Registry) -> None:
+    honest = workbook([HEADINGS, row_of()])
+    spread = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(honest)) as old,
+        zipfile.ZipFile(spread, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for entry in old.infolist():
+            content = old.read(entry)
+            if entry.filename == "xl/worksheets/sheet1.xml":
+                # One cell in the last corner: seventeen thousand million cells for whoever makes a table of it.
+                corner = b'<row r="1048576"><c r="XFD1048576" t="inlineStr"><is><t>x</t></is></c></row></sheetData>'
+                content = re.sub(rb'<dimension ref="[^"]*"/>', b'<dimension ref="A1:XFD1048576"/>', content)
+                content = content.replace(b"</sheetData>", corner)
+            new.writestr(entry, content)
+    refused = await registry.upload(spread.getvalue(), name="a.xlsx")
+    assert refused["state"] == "refused"
+    assert refused["refusal"]["code"] in {"roster-file-suspicious", "roster-workbook-too-many-rows"}
