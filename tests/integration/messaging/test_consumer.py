@@ -1,103 +1,38 @@
 """Consumers against real Kafka and PostgreSQL: every event takes effect once, in order, whatever fails around it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
-from shared.contracts.envelope import Event, Received, Topic, event_headers
+from shared.contracts.envelope import Received, Topic
 from shared.database.scope import Scope
 from shared.database.session import WriteSession, driver
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_id
 from shared.messaging.consumer import Consumer
-from shared.messaging.consumer_apply import Applier, Handler, Mode
+from shared.messaging.consumer_apply import Applier
 from shared.messaging.consumer_offsets import Fenced, Move
-from shared.messaging.dead_letters import list_dead_letters, redrive, show_dead_letter
 from shared.messaging.freshness import as_of
-from shared.messaging.projection import newest_wins
 from shared.messaging.relay import Relay
-from shared.messaging.topics import dead_letter_topic, ensure_topics
+from shared.messaging.topics import ensure_topics
 from shared.testing import Eventually
 from tests.integration.messaging.conftest import Bench
+from tests.integration.messaging.consuming import (
+    act,
+    consumer_of,
+    count,
+    producing,
+    remember,
+    rows,
+    sequences,
+)
 from tests.support.scratch import noted
-
-
-async def remember(session: WriteSession, events: Sequence[Received]) -> None:
-    """A state projection."""
-    connection = await driver(session)
-    newest = newest_wins(events)
-    await connection.execute(
-        """
-        INSERT INTO seen AS known (subject, sequence, note)
-        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[])
-        ON CONFLICT (subject) DO UPDATE SET sequence = excluded.sequence, note = excluded.note
-        WHERE known.sequence < excluded.sequence
-        """,
-        [event.subject for event in newest],
-        [event.sequence for event in newest],
-        [None if event.data is None else event.data["note"] for event in newest],
-    )
-
-
-async def act(session: WriteSession, events: Sequence[Received]) -> None:
-    """An effect; notes that say "poison" cannot be handled, as long as the table `cured` does not exist."""
-    connection = await driver(session)
-    cured = await connection.fetchval("SELECT to_regclass('cured') IS NOT NULL")
-    if not cured and any(event.data and event.data["note"] == "poison" for event in events):
-        raise ValueError("cannot handle 13912345678")
-    await connection.executemany(
-        "INSERT INTO effects (subject, sequence, note) VALUES ($1, $2, $3)",
-        [(event.subject, event.sequence, event.data and event.data["note"]) for event in events],
-    )
-
-
-@asynccontextmanager
-async def producing(bench: Bench) -> AsyncIterator[Callable[..., Awaitable[None]]]:
-    """Send events (or raw values) straight to the topic."""
-    producer = AIOKafkaProducer(bootstrap_servers=bench.kafka)
-    await producer.start()
-
-    async def send(*events: Event, value: bytes | None = None, headers: Any = None) -> None:
-        for event in events:
-            await producer.send_and_wait(
-                bench.topic.name,
-                key=str(event.subject).encode(),
-                value=event.value() if value is None else value,
-                headers=event_headers(event) if headers is None else headers,
-            )
-
-    try:
-        yield send
-    finally:
-        await producer.stop()
-
-
-def consumer_of(bench: Bench, handler: Handler, mode: Mode = "projection", **options: Any) -> Consumer:
-    name = options.pop("name", f"{bench.service}.view")
-    return Consumer(name, [bench.topic], handler, mode, bench.worker, bench.kafka, **options)
-
-
-async def rows(bench: Bench, query: str, *arguments: Any) -> list[asyncpg.Record]:
-    async with bench.worker.driver() as connection:
-        found: list[asyncpg.Record] = await connection.fetch(query, *arguments)
-        return found
-
-
-async def count(bench: Bench, table: str) -> int:
-    return len(await rows(bench, f"SELECT 1 FROM {table}"))
-
-
-async def sequences(bench: Bench, subject: UUID) -> list[int]:
-    found = await rows(bench, "SELECT sequence FROM effects WHERE subject = $1 ORDER BY position", subject)
-    return [row["sequence"] for row in found]
 
 
 async def test_a_view_follows_and_goes_on_where_it_ended(bench: Bench, eventually: Eventually) -> None:
@@ -142,80 +77,6 @@ async def test_an_effect_happens_once_though_its_event_comes_twice(
         bench.start(consumer_of(bench, act, "effects"))
         await eventually(lambda: rows(bench, "SELECT 1 FROM consumer_offsets HAVING sum(next_offset) = 8"))
     assert await sequences(bench, subject) == [1, 2, 3]
-
-
-async def test_a_poison_event_parks_its_key_and_is_redriven_in_order(
-    bench: Bench, eventually: Eventually
-) -> None:
-    sick, well = new_id(), [new_id() for _ in range(30)]
-    async with producing(bench) as send:
-        await send(
-            noted(bench.topic, sick, 1), noted(bench.topic, sick, 2, "poison"), noted(bench.topic, sick, 3)
-        )
-        await send(*(noted(bench.topic, subject, 1) for subject in well))
-        bench.start(consumer_of(bench, act, "effects"))
-        await eventually(lambda: rows(bench, "SELECT 1 FROM consumer_offsets HAVING sum(next_offset) = 33"))
-        await send(noted(bench.topic, sick, 4))
-        await eventually(lambda: rows(bench, "SELECT 1 FROM dead_letters HAVING count(*) = 3"))
-        assert await sequences(bench, sick) == [1]
-        assert await count(bench, "effects") == 31
-        async with bench.worker.read(Scope.everything()) as session:
-            dead = await list_dead_letters(session)
-            parked = await list_dead_letters(session, state="parked")
-            letter = await show_dead_letter(session, dead[0]["id"])
-        assert len(dead) == 1
-        assert len(parked) == 2
-        assert letter is not None
-        assert letter["tries"] == 3
-        assert letter["value"] == '{"note":"poison"}'
-        # The cause is kept, what it quoted is not.
-        assert letter["cause"] == "ValueError: cannot handle [redacted]"
-        assert "act" in letter["stack"][-1]
-        mirror = await rows(
-            bench, "SELECT payload FROM outbox WHERE topic = $1", dead_letter_topic(letter["consumer"]).name
-        )
-        assert len(mirror) == 1
-        assert b"poison" not in mirror[0]["payload"]
-        # Asked too early it dies again, and nothing overtakes it.
-        await ask_redrive(bench)
-        await eventually(lambda: rows(bench, "SELECT 1 FROM dead_letters WHERE tries = 4"))
-        assert await sequences(bench, sick) == [1]
-        async with bench.owner() as owner:
-            await owner.execute("CREATE TABLE cured ()")
-        assert await ask_redrive(bench) == 1
-        await eventually(
-            lambda: rows(bench, "SELECT 1 FROM dead_letters HAVING bool_and(state = 'redriven')")
-        )
-        await send(noted(bench.topic, sick, 5))
-        await eventually(lambda: rows(bench, "SELECT 1 FROM effects WHERE sequence = 5"))
-    assert await sequences(bench, sick) == [1, 2, 3, 4, 5]
-
-
-async def ask_redrive(bench: Bench) -> int:
-    async with bench.app.write(Scope.nothing()) as session:
-        asked = await redrive(session, consumer=f"{bench.service}.view", now=SystemClock().now())
-        await session.commit()
-        return asked
-
-
-@pytest.mark.parametrize(
-    ("value", "headers"),
-    [(b"{", None), (b"[]", None), (b"{}", []), (b"{}", [("ce_id", b"nonsense")]), (b"x" * 900_000, None)],
-    ids=["half", "list", "bare", "malformed", "huge"],
-)
-async def test_an_unreadable_record_is_a_dead_letter_and_the_rest_goes_on(
-    bench: Bench, eventually: Eventually, value: bytes, headers: list[tuple[str, bytes]] | None
-) -> None:
-    async with producing(bench) as send:
-        await send(noted(bench.topic, new_id(), 1), value=value, headers=headers)
-        after = noted(bench.topic, new_id(), 1)
-        await send(after)
-        bench.start(consumer_of(bench, remember))
-        await eventually(lambda: rows(bench, "SELECT 1 FROM seen WHERE subject = $1", after.subject))
-        letters = await eventually(lambda: rows(bench, "SELECT state, cause, value FROM dead_letters"))
-    assert [letter["state"] for letter in letters] == ["dead"]
-    assert letters[0]["cause"].startswith("UnreadableEvent")
-    assert letters[0]["value"] == value
 
 
 async def test_what_was_read_from_an_old_position_is_not_applied(

@@ -36,6 +36,14 @@ SETTINGS = {
 }
 
 
+def java_version() -> str:
+    """The first line that the Java of the wheel says of itself. Raises LocalStackError when it does not run here."""
+    ran = subprocess.run([str(JAVA), "-version"], check=False, capture_output=True, text=True, timeout=20)
+    if ran.returncode:
+        raise LocalStackError((ran.stderr + ran.stdout).strip()[-500:])
+    return ran.stderr.partition("\n")[0]
+
+
 class KafkaServer:
     """One broker (`nodes=1`) or a cluster of three below `folder`, formatted on the first start.
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -103,3 +104,13 @@ class Redriver:
         )
         async with self._database.driver() as connection:
             await dead_letters.fail_again(connection, letter, dead_letters.cause_of(error))
+
+
+async def request_redrive(
+    database: Database, *, ids: Sequence[UUID] | None, consumer: str | None, now: datetime
+) -> list[UUID]:
+    """Ask for another try in a transaction of its own, as the worker: for operators' commands. The ids that were dead."""
+    async with database.write(Scope.everything()) as session:
+        asked = await dead_letters.redrive(session, ids=ids, consumer=consumer, now=now)
+        await session.commit()
+    return asked

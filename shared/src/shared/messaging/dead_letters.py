@@ -212,8 +212,8 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 async def redrive(
     session: WriteSession, *, ids: Sequence[UUID] | None = None, consumer: str | None = None, now: datetime
-) -> int:
-    """Ask for another try of these letters, or of all dead ones of a consumer; how many. The consumer does it within seconds."""
+) -> list[UUID]:
+    """Ask for another try of these letters, or of all dead ones of a consumer; which. The consumer does it within seconds."""
     rows = await session.execute(
         text("""
             UPDATE dead_letters SET redrive_requested_at = :now
@@ -223,7 +223,18 @@ async def redrive(
         """),
         {"now": now, "ids": None if ids is None else list(ids), "consumer": consumer},
     )
-    return len(rows.all())
+    return [row.id for row in rows]
+
+
+async def still_dead(session: ReadSession, ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
+    """Of letters whose redrive was asked for: those that wait for it, and those that failed again."""
+    rows = await session.execute(
+        text("SELECT id, redrive_requested_at FROM dead_letters WHERE state = 'dead' AND id = ANY (:ids)"),
+        {"ids": list(ids)},
+    )
+    dead = rows.all()
+    waiting = [row.id for row in dead if row.redrive_requested_at is not None]
+    return waiting, [row.id for row in dead if row.redrive_requested_at is None]
 
 
 # What the consumer does with it
