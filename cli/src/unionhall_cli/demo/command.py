@@ -2,21 +2,21 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
 from local_stack import control
 from local_stack.layout import Layout
 from local_stack.processes import LocalStackError
 from local_stack.state import StackStatus, Step
 from local_stack.users import PASSWORD, demo_users
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-
 from shared.kernel import texts
 from shared.kernel.clock import china_date
 from unionhall_cli.demo import loading, places, roster
@@ -25,7 +25,6 @@ from unionhall_cli.output import (
     both,
     complaints,
     console,
-    give_up,
     give_up_with,
     language,
     say,
@@ -49,7 +48,8 @@ class Material:
 
 def demo(
     scale: Annotated[
-        str, typer.Option(help=both("规模：small 或 large（一百万会员）", "small, or large (a million members)"))
+        str,
+        typer.Option(help=both("规模：small 或 large（一百万会员）", "small, or large (a million members)")),
     ] = "small",
     seed: Annotated[int, typer.Option(help=both("随机种子", "seed of the made-up people"))] = 1,
     as_json: Annotated[bool, typer.Option("--json", help=both("输出 JSON", "answer in JSON"))] = False,
@@ -60,10 +60,14 @@ def demo(
         raise typer.BadParameter(both(f"只能是 {', '.join(SCALES)}", f"one of {', '.join(SCALES)}"))
     began = time.monotonic()
     with _steps() as steps, ThreadPoolExecutor(1) as aside:
-        # Python writes the roster while the services start.
-        writing = aside.submit(_write, chosen, seed, steps)
+        # The first time, Python writes the roster while the services start; later it is most likely not needed.
+        early = None if _file_of(chosen).exists() else aside.submit(_write, chosen, seed, steps)
+
+        def material() -> Material:
+            return (early or aside.submit(_write, chosen, seed, steps)).result()
+
         stack = _up(steps)
-        page = _load(stack, chosen, writing, steps) | {"seconds": round(time.monotonic() - began, 1)}
+        page = _load(stack, chosen, material, steps) | {"seconds": round(time.monotonic() - began, 1)}
     show_json(page) if as_json else _show(page)
 
 
@@ -121,11 +125,11 @@ def _up(steps: Steps) -> StackStatus:
 
 
 def _write(scale: Scale, seed: int, steps: Steps) -> Material:
-    """Write the roster, unless this seed wrote it today."""
+    """Write the roster."""
     units = places.units(scale)
     unions = [unit for unit in units if unit.weight]
-    folder = Layout.default().root / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
+    path = _file_of(scale)
+    path.parent.mkdir(parents=True, exist_ok=True)
     members: Counter[str] = Counter()
     task = steps.begin("demo-writing", rows=scale.members + scale.spoilt_rows)
 
@@ -137,16 +141,19 @@ def _write(scale: Scale, seed: int, steps: Steps) -> Material:
                 steps.show(task, number, scale.members)
             yield row
 
-    roster.write(folder / scale.file_name, counted())
+    # Under its own name only when it is whole: a file that is there is not written again at once.
+    fresh = path.with_stem(f"{path.stem}-new")
+    roster.write(fresh, counted())
+    fresh.replace(path)
     steps.end(task)
-    return Material(units, folder / scale.file_name, members)
+    return Material(units, path, members)
 
 
-def _load(stack: StackStatus, scale: Scale, writing: Future[Material], steps: Steps) -> dict[str, Any]:
+def _load(stack: StackStatus, scale: Scale, material: Callable[[], Material], steps: Steps) -> dict[str, Any]:
     top = loading.top_unit()
     imported = loading.roster_of(top, scale) if top else None
     if imported is None or imported["state"] != "applied":
-        top, imported = _import(stack, scale, top, imported, writing.result(), steps)
+        top, imported = _import(stack, scale, top, imported, material(), steps)
     assert top is not None  # noqa: S101 - there is an import below it
     members = imported["created"] + imported["updated"] + imported["unchanged"] - imported["undone"]
     task = steps.begin("demo-viewing")
@@ -161,7 +168,7 @@ def _load(stack: StackStatus, scale: Scale, writing: Future[Material], steps: St
         "members": shown,
         "roster": imported["id"],
         "rejected": imported["rejected"],
-        "file": str(Layout.default().root / "demo" / scale.file_name),
+        "file": str(_file_of(scale)),
         "users": [
             {
                 "username": user.username,
@@ -185,11 +192,7 @@ def _import(
 ) -> tuple[str, dict[str, Any]]:
     """Found the units, grant the posts, hand in the roster, register the employers, apply the roster."""
     task = steps.begin("demo-founding", units=len(material.units))
-    if top is None:
-        loading.bootstrap(stack.issuer)
-        top = loading.top_unit()
-    if top is None:
-        give_up("demo-other-federation")
+    top = top or loading.bootstrap(stack.issuer)
     today = _today()
     loading.import_units(top, roster.units_sheet(material.units))
     units = {**loading.unit_ids(top, {unit.code for unit in material.units}), places.TOP_CODE: top}
@@ -208,7 +211,11 @@ def _import(
     return top, loading.finish_roster(imported, scale, lambda done, total: steps.show(task, done, total))
 
 
-def _today() -> Any:
+def _file_of(scale: Scale) -> Path:
+    return Layout.default().root / "demo" / scale.file_name
+
+
+def _today() -> date:
     return china_date(datetime.now(UTC))
 
 

@@ -7,19 +7,13 @@ from random import Random
 
 from stdnum.cn import ric
 
-from unionhall_cli.demo.places import Scale, Unit
+from unionhall_cli.demo.places import SYLLABLES, Scale, Unit
 
-_SURNAMES = (
-    "王 李 张 刘 陈 杨 黄 赵 吴 周 徐 孙 马 朱 胡 郭 何 高 林 罗 郑 梁 谢 宋 唐 许 韩 冯 邓 曹 彭 曾 肖 田 董 袁 潘 于 蒋 蔡 "
-    "余 杜 叶 程 苏 魏 吕 丁 任 沈 姚 卢 姜 崔 钟 谭 陆 汪 范 金 石 廖 贾 夏 韦 付 方 白 邹 孟 熊 秦 邱 江 尹 薛 闫 段 雷 侯 "
-    "单 仇 查 区 覃 解 盖 乐 欧阳 司马 上官 诸葛"
-).split()
-_MALE = "伟 强 磊 军 勇 杰 涛 明 超 刚 平 辉 鹏 华 飞 鑫 波 斌 宇 浩 凯 健 俊 帆 帅 旭 宁 龙 林 阳 建 国 志 文 海 德 成 永 家 树".split()
-_FEMALE = "芳 娜 敏 静 丽 艳 娟 霞 婷 雪 慧 玲 丹 萍 红 玉 燕 颖 琳 洁 梅 倩 云 兰 秀 英 桂 珍 春 晓 佳 欣 怡 雅 思 梦 瑶 琪 璐 妍".split()
-#: Names that a system tends to spoil: dots between the parts, one or many characters, rare characters.
-_UNUSUAL = (
-    "阿依古丽·买买提 迪丽热娜·艾则孜 扎西多吉 巴特尔 乌云其木格 㛃韵 王㐱 李𬭎 龚𣲘 Maria·Silva 尼玛次仁 古丽仙·吐尔逊"
-).split()
+_SURNAMES = SYLLABLES["surnames"]
+_MALE = SYLLABLES["male"]
+_FEMALE = SYLLABLES["female"]
+#: With dots between the parts, with one or many characters, with rare characters.
+_UNUSUAL = SYLLABLES["unusual"]
 _FORMS = (
     ("劳动合同", 70), ("劳务派遣", 8), ("农民工", 10), ("灵活就业", 5), ("新就业形态", 5), ("其他", 2)
 )  # fmt: skip
@@ -103,13 +97,13 @@ def _name(rng: Random, *, is_male: bool) -> str:
 
 
 def _joined(rng: Random, unit: Unit, born: date, on: date) -> date:
-    """Most join with others: when their union is founded, or on the first of a quarter; some in the last weeks, alone."""
-    of_age = date(born.year + 18, 1, 1) + timedelta(days=30)
+    """Most join with others: when their union is founded, or at the turn of a half-year; some in the last weeks."""
     draw = rng.random()
-    if draw < 0.06:
-        return on - timedelta(days=rng.randrange(1, 30))
-    earliest = max(unit.founded_on, of_age)
-    if draw < 0.5 and earliest == unit.founded_on:
-        return earliest
-    year = rng.randint(earliest.year + 1, max(earliest.year + 1, on.year - 1))
-    return min(date(year, rng.choice((1, 4, 7, 10)), 1), on - timedelta(days=1))
+    if draw < 0.05:
+        return on - timedelta(days=rng.randrange(1, 30, 3))
+    of_age = date(born.year + 19, 1, 1)
+    if of_age <= unit.founded_on and draw < 0.6:
+        return unit.founded_on
+    first = max(of_age.year, unit.founded_on.year + 1)
+    year = rng.randint(first, max(first, on.year - 1))
+    return date(year, rng.choice((1, 7)) if year < on.year else 1, 1)

@@ -1,9 +1,12 @@
 """The units and employers of the demo federation: a province that does not exist, in a region that is assigned to nobody."""
 
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from importlib.resources import files
 from random import Random
+from typing import Final
 
 from stdnum.cn import uscc
 
@@ -11,13 +14,17 @@ TOP_CODE = "99"
 TOP_NAME = "示例省总工会"
 TOP_FOUNDED = date(1990, 5, 1)
 
+#: From `syllables.toml`: kind -> words.
+SYLLABLES: Final[dict[str, list[str]]] = {
+    kind: written.split()
+    for kind, written in tomllib.loads(
+        files(__package__).joinpath("syllables.toml").read_text("utf-8")
+    ).items()
+}
 _CITIES = [first + last for last in "谷江湖山川" for first in "虚拟样例"]
 _COUNTIES = [first + last for last in "泉原" for first in "甲乙丙丁戊己庚辛壬癸"]
-_BRANDS = (
-    "晨星 远帆 青禾 明炬 同舟 长虹 金穗 云杉 白鹭 红岩 春潮 秋实 北斗 南风 东篱 西岭 新芽 恒心 宏图 瑞雪 "
-    "松涛 听泉 朝阳 海棠 银河 飞燕 磐石 匠心 百合 万象"
-).split()
-_TRADES = "纺织 机械 食品 物流 建材 电子 化工 家具 印刷 软件 旅游 环卫".split()
+_BRANDS = SYLLABLES["brands"]
+_TRADES = SYLLABLES["trades"]
 _OWNERSHIPS = ("private", "private", "private", "state", "foreign", "collective", "public_institution")
 
 
@@ -126,24 +133,27 @@ def _unions(areas: Sequence[Unit], count: int) -> Iterator[Unit]:
     for position, area in enumerate(areas):
         place = area.name.removesuffix("总工会")
         here = count // len(areas) + (position < count % len(areas))
+        spread = int(area.code)  # not the position: a code means the same unit at every scale
         for number in range(1, here + 1):
             is_big = number <= BIG_UNIONS
-            brand = _BRANDS[(number * 7 + position) % len(_BRANDS)]
-            trade = _TRADES[(number + position) % len(_TRADES)]
+            brand = _BRANDS[(number * 7 + spread) % len(_BRANDS)]
+            trade = _TRADES[(number + spread) % len(_TRADES)]
             named = f"{brand}{trade}有限公司工会" if is_big else f"{brand}{trade}小微企业联合工会"
             yield Unit(
                 f"{area.code}{number:03}",
                 place + named,
                 "企业" if is_big else "联合",
                 area.code,
-                area.founded_on + timedelta(days=600 + 37 * number + 11 * (position % 40)),
-                _weight(number, position, here),
+                date(1995 + (3 * number + spread) % 12, 5, 1),
+                _weight(number, spread, here),
             )
 
 
-def _weight(number: int, position: int, here: int) -> float:
+def _weight(number: int, spread: int, here: int) -> float:
     """Big unions hold about nine members of ten and differ among each other; the small ones share the rest."""
-    return 40.0 + 25.0 * ((number * 5 + position * 3) % 7) if number <= BIG_UNIONS else 35.0 / (here - BIG_UNIONS)
+    return (
+        40.0 + 25.0 * ((number * 5 + spread * 3) % 7) if number <= BIG_UNIONS else 35.0 / (here - BIG_UNIONS)
+    )
 
 
 def _employer(rng: Random, number: int, name: str, heads: int, area_code: str, union_code: str) -> Employer:

@@ -1,4 +1,4 @@
-"""The files of the demo: the roster of all members with its spoilt rows, and the sheet of units. Same seed and day, same bytes."""
+"""The files of the demo: the roster with its spoilt rows, and the sheet of units. Same seed and day, same bytes."""
 
 import csv
 import io
