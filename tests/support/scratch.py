@@ -10,8 +10,9 @@ from sqlalchemy import Connection, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.contracts.envelope import Event, EventData, Topic
-from shared.database.migrations import VERSION_TABLE, create_shared_tables
+from shared.database.migrations import create_shared_tables
 from shared.database.provision import DatabaseUrls
+from shared.database.revisions import VERSION_TABLE
 from shared.kernel.ids import new_id
 
 SERVICE = "scratch"

@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.contracts.envelope import Topic
 from shared.database.engine import Database
-from shared.database.migrations import inbox_quarters
 from shared.database.provision import DatabaseUrls
 from shared.database.scope import Scope, policy_ddl
 from shared.database.session import driver
+from shared.database.shared_tables import inbox_quarters
 from shared.kernel.ids import new_id
 from shared.testing.databases import DatabaseFactory
 from tests.support.scratch import SERVICE, noted, prepare

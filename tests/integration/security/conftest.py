@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.database.engine import Database
-from shared.database.migrations import VERSION_TABLE, create_shared_tables
+from shared.database.migrations import create_shared_tables
+from shared.database.revisions import VERSION_TABLE
 from shared.security.keys import KeyRing, Keys
 from shared.testing.databases import DatabaseFactory
 

@@ -20,7 +20,7 @@ from gateway_service.proxy.forwarding import http_client
 from gateway_service.settings import Settings
 from shared.contracts import membership
 from shared.database.engine import Database
-from shared.database.migrations import newest_migration
+from shared.database.revisions import newest_migration
 from shared.database.session import ReadSession
 from shared.directory.posts import read_posts
 from shared.kernel import texts

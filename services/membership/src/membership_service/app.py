@@ -11,7 +11,7 @@ from membership_service.posts.use_cases import posts_reader
 from membership_service.rosters import api as rosters
 from membership_service.settings import Settings
 from shared.database.engine import Database
-from shared.database.migrations import newest_migration
+from shared.database.revisions import newest_migration
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
 from shared.security.keys import KeyRing

@@ -7,25 +7,20 @@ waits longer than LOCK_TIMEOUT for a lock gives up, so that a migration never qu
 import asyncio
 import importlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from types import ModuleType
 from typing import Any
-from uuid import UUID
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.database.metadata import service_metadata
-from shared.database.shared_tables import GRANTS, INBOX_YEARS, OUTBOX_SLOTS, shared_tables
+from shared.database.revisions import VERSION_TABLE, migrations_folder
+from shared.database.shared_tables import GRANTS, OUTBOX_SLOTS, inbox_quarters, shared_tables
 from shared.security.audit import audit_policies
 from shared.settings import MIGRATION_NEEDS, ServiceSettings, load
 
-VERSION_TABLE = "schema_version"
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
 #: Two migrators of one database take turns.
@@ -62,18 +57,6 @@ def run(service_package: str, argv: Sequence[str] = (), *, url: str | None = Non
             command.current(config, verbose=True)
         case _:
             raise SystemExit("usage: migrate [upgrade [revision] | downgrade revision | check | current]")
-
-
-def migrations_folder(package: ModuleType) -> Path:
-    """Where the migrations of a service lie: inside an installed package, or beside `src/` in the source tree."""
-    inside = Path(str(package.__file__)).parent / "migrations"
-    return inside if inside.is_dir() else inside.parents[2] / "migrations"
-
-
-def newest_migration(service_package: str) -> str:
-    """The revision that this program's database has to have."""
-    folder = migrations_folder(importlib.import_module(service_package))
-    return str(ScriptDirectory(str(folder)).get_current_head())
 
 
 def run_environment() -> None:
@@ -170,18 +153,3 @@ def partitions_ddl(service: str) -> list[str]:
     # Locking a slot and looking into it before it is truncated.
     statements += [f"GRANT SELECT ON {name} TO unionhall_{service}_worker" for name in partitions]
     return statements
-
-
-def inbox_quarters() -> list[tuple[str, UUID, UUID]]:
-    """(partition, first id, first id after it) for every quarter; the bounds are the UUIDv7 of its first milliseconds."""
-    quarters = [(year, month) for year in INBOX_YEARS for month in (1, 4, 7, 10)]
-    bounds = [*quarters, (INBOX_YEARS.stop, 1)]
-    return [
-        (f"inbox_{year}_{month:02}", _first_id(year, month), _first_id(*bounds[index + 1]))
-        for index, (year, month) in enumerate(quarters)
-    ]
-
-
-def _first_id(year: int, month: int) -> UUID:
-    milliseconds = int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000)
-    return UUID(int=milliseconds << 80)

@@ -4,6 +4,8 @@
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -231,3 +233,18 @@ def _idempotency_keys(metadata: MetaData) -> Table:
         PrimaryKeyConstraint("subject_hash", "route", "key"),
         Index("ix_idempotency_keys_created_at", "created_at"),
     )
+
+
+def inbox_quarters() -> list[tuple[str, UUID, UUID]]:
+    """(partition, first id, first id after it) for every quarter; the bounds are the UUIDv7 of its first milliseconds."""
+    quarters = [(year, month) for year in INBOX_YEARS for month in (1, 4, 7, 10)]
+    bounds = [*quarters, (INBOX_YEARS.stop, 1)]
+    return [
+        (f"inbox_{year}_{month:02}", _first_id(year, month), _first_id(*bounds[index + 1]))
+        for index, (year, month) in enumerate(quarters)
+    ]
+
+
+def _first_id(year: int, month: int) -> UUID:
+    milliseconds = int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000)
+    return UUID(int=milliseconds << 80)

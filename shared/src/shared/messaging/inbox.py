@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.contracts.envelope import Received
-from shared.database.migrations import inbox_quarters
+from shared.database.shared_tables import inbox_quarters
 
 #: Older events are neither applied nor looked up: their entries may be gone (settled.md §11).
 KEPT = timedelta(days=90)

@@ -4,11 +4,14 @@ Surnames are read otherwise than the same characters elsewhere (单 is Shan, 仇
 and the one that a person who does not know would type. Cached per name: in a roster of a million the names repeat.
 """
 
+import os
 import re
 import unicodedata
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
+# Names are read character by character. Without the dictionary of phrases every process starts sooner and stays smaller.
+os.environ.setdefault("PYPINYIN_NO_PHRASES", "1")
 from pypinyin import Style, pinyin
 
 MAX_LENGTH: Final = 60
