@@ -112,7 +112,10 @@ class RowChecker:
         return cells[position] if position is not None and position < len(cells) else ""
 
     def _text(self, cells: Sequence[Cell], column: Column, problems: list[CellProblem]) -> str:
-        text = plain_cell(self._cell(cells, column))
+        cell = self._cell(cells, column)
+        if cell == "":
+            return ""
+        text = plain_cell(cell)
         if len(text) <= _MAX_TEXT:
             return text
         problems.append(CellProblem(column, "roster-value-too-long", "", {"limit": _MAX_TEXT}))
@@ -185,7 +188,12 @@ class RowChecker:
         code: str,
         problems: list[CellProblem],
     ) -> Word | None:
-        text = plain_cell(self._cell(cells, column))
+        cell = self._cell(cells, column)
+        if cell == "":
+            return None
+        if isinstance(cell, str) and (as_listed := words.get(cell)) is not None:
+            return as_listed
+        text = plain_cell(cell)
         if not text:
             return None
         found = words.get(text) or words.get(text.lower())

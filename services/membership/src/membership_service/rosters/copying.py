@@ -41,5 +41,5 @@ def jsonb(raw: bytes | None) -> bytes | None:
 def row(fields: Iterable[bytes | None], count: int) -> bytes:
     """One row of `count` fields; None is NULL."""
     pack = _LENGTH.pack
-    sized = (_NULL if value is None else pack(len(value)) + value for value in fields)
+    sized = [_NULL if value is None else pack(len(value)) + value for value in fields]
     return count.to_bytes(2, "big") + b"".join(sized)
