@@ -50,7 +50,7 @@ class Scope:
 
 
 def in_scope(column: str) -> str:
-    """SQL condition: the path in `column` lies in the scope of the transaction. For policies, and for views that stand for one."""
+    """SQL condition: the path in `column` lies in the transaction's scope. For policies, and for views in place of one."""
     return f"{column} ^@ ANY ({_ALLOWED})"
 
 
