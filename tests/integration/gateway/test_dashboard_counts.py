@@ -29,16 +29,15 @@ async def counted(worker: Database, on: date) -> dict[tuple[UUID, str], int]:
     async with worker.read(Scope.everything()) as session:
         rows = await session.execute(
             text("""
-                SELECT DISTINCT ON (organisation_id, cell) organisation_id, cell, count AS held, day FROM dashboard_totals
-                WHERE slot = (SELECT live FROM dashboard_state) AND day <= :on ORDER BY organisation_id, cell, day DESC
+                SELECT organisation_id, cell, CASE WHEN cell = ANY(CAST(:flows AS text[]))
+                    THEN sum(count) FILTER (WHERE day = :on)
+                    ELSE sum(count) FILTER (WHERE day = 'infinity')
+                        - coalesce(sum(count) FILTER (WHERE day > :on AND day < 'infinity'), 0) END AS held
+                FROM dashboard_totals WHERE slot = (SELECT live FROM dashboard_state) GROUP BY organisation_id, cell
             """),
-            {"on": on},
+            {"on": on, "flows": list(FLOWS)},
         )
-        return {
-            (row.organisation_id, row.cell): row.held
-            for row in rows
-            if row.held and (row.cell not in FLOWS or row.day == on)
-        }
+        return {(row.organisation_id, row.cell): row.held for row in rows if row.held}
 
 
 async def fingerprint(worker: Database) -> str:

@@ -76,35 +76,21 @@ _PRODUCT_OF_LINKS = f"""
     {_PRODUCT}
 """  # noqa: S608 - both pieces are constants of this module
 
-_ADD_FLOWS = """
+# Every day holds what changed on it. Of a stock, the day "infinity" holds what stands after all changes: a change costs two
+# rows however long ago it happened, and a reader starts from the end.
+_ADD_TOTALS = """
+    WITH new AS (
+        SELECT * FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
+    )
     INSERT INTO dashboard_totals AS known (slot, organisation_id, cell, day, count)
-    SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
+    SELECT $1, * FROM (
+        SELECT organisation_id, cell, day, change FROM new
+        UNION ALL
+        SELECT organisation_id, cell, 'infinity', sum(change) FROM new WHERE cell <> ALL($6::text[])
+        GROUP BY organisation_id, cell
+    ) rows (organisation_id, cell, day, change)
     ORDER BY organisation_id, cell, day
     ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET count = known.count + excluded.count
-"""
-
-# A stock row exists for each day on which the stock changed; a new day starts with what the day before ended with.
-_OPEN_DAYS = """
-    INSERT INTO dashboard_totals (slot, organisation_id, cell, day, count)
-    SELECT $1, organisation_id, cell, day, coalesce((
-        SELECT t.count FROM dashboard_totals t
-        WHERE t.slot = $1 AND t.organisation_id = new.organisation_id AND t.cell = new.cell AND t.day < new.day
-        ORDER BY t.day DESC LIMIT 1), 0)
-    FROM unnest($2::uuid[], $3::text[], $4::date[]) AS new (organisation_id, cell, day)
-    ORDER BY organisation_id, cell, day
-    ON CONFLICT (slot, organisation_id, cell, day) DO NOTHING
-"""
-
-_ADD_STOCKS = """
-    UPDATE dashboard_totals t SET count = t.count + later.change
-    FROM (
-        SELECT t.organisation_id, t.cell, t.day, sum(new.change) AS change
-        FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
-        JOIN dashboard_totals t
-          ON t.slot = $1 AND t.organisation_id = new.organisation_id AND t.cell = new.cell AND t.day >= new.day
-        GROUP BY t.organisation_id, t.cell, t.day
-    ) later
-    WHERE t.slot = $1 AND t.organisation_id = later.organisation_id AND t.cell = later.cell AND t.day = later.day
 """
 
 # From when to when each parent holds: a later claim cancels the earlier ones that start on or after its day; the first
@@ -164,14 +150,17 @@ _ADD_LINKS = """
 """
 
 _STOCKS_ON = text("""
-    SELECT wanted.cell, found.count
-    FROM unnest(CAST(:cells AS text[])) AS wanted (cell)
-    CROSS JOIN LATERAL (
-        SELECT count FROM dashboard_totals
-        WHERE slot = :slot AND organisation_id = :organisation_id AND cell = wanted.cell AND day <= :on
-        ORDER BY day DESC LIMIT 1
+    SELECT cell, count FROM (
+        SELECT standing.cell, standing.count - coalesce((
+            SELECT sum(later.count) FROM dashboard_totals later
+            WHERE later.slot = :slot AND later.organisation_id = :organisation_id AND later.cell = standing.cell
+              AND later.day > :on AND later.day < 'infinity'
+        ), 0)::bigint AS count
+        FROM dashboard_totals standing
+        WHERE standing.slot = :slot AND standing.organisation_id = :organisation_id
+          AND standing.cell = ANY(CAST(:cells AS text[])) AND standing.day = 'infinity'
     ) found
-    WHERE found.count <> 0
+    WHERE count <> 0
 """)
 
 _FLOWS_BETWEEN = text("""
@@ -254,14 +243,8 @@ async def replace_parents(session: WriteSession, slot: int, organisation_ids: li
 
 
 async def _add_totals(connection: Any, slot: int, changes: Sequence[Any]) -> None:
-    flows = [change for change in changes if change["cell"] in FLOWS]
-    stocks = [change for change in changes if change["cell"] not in FLOWS]
-    if flows:
-        await connection.execute(_ADD_FLOWS, slot, *_columns(flows))
-    if stocks:
-        columns = _columns(stocks)
-        await connection.execute(_OPEN_DAYS, slot, *columns[:3])
-        await connection.execute(_ADD_STOCKS, slot, *columns)
+    if changes:
+        await connection.execute(_ADD_TOTALS, slot, *_columns(changes), list(FLOWS))
 
 
 def _columns(rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
@@ -316,13 +299,13 @@ async def note_building(session: WriteSession, slot: int, *, built_up_to: int) -
     )
 
 
-async def make_live(session: WriteSession, slot: int) -> None:
-    """Readers see the rebuilt slot from this commit on."""
+async def make_live(session: WriteSession, slot: int, *, built_up_to: int) -> None:
+    """Readers see the rebuilt slot from this commit on. Up to this fact both slots have counted the same."""
     await session.execute(
         text(
-            "UPDATE dashboard_state SET live = :slot, building = NULL, built_up_to = 0, switched_at = now()"
+            "UPDATE dashboard_state SET live = :slot, building = NULL, built_up_to = :fact, switched_at = now()"
         ),
-        {"slot": slot},
+        {"slot": slot, "fact": built_up_to},
     )
 
 
@@ -332,15 +315,9 @@ async def fingerprint(session: ReadSession, slot: int) -> str:
         text("""
             SELECT coalesce(sum(hashtextextended(concat_ws('|', organisation_id, cell, day, count), 0)), 0)::text
                 || '/' || count(*)
-            FROM (
-                SELECT organisation_id, cell, day, count,
-                    lag(count) OVER (PARTITION BY organisation_id, cell ORDER BY day) AS before
-                FROM dashboard_totals WHERE slot = :slot
-            ) totals
-            WHERE cell = ANY(CAST(:flows AS text[])) AND count <> 0
-               OR cell <> ALL(CAST(:flows AS text[])) AND count <> coalesce(before, 0)
+            FROM dashboard_totals WHERE slot = :slot AND count <> 0
         """),
-        {"slot": slot, "flows": list(FLOWS)},
+        {"slot": slot},
     )
     found: str = row.scalar_one()
     return found

@@ -86,6 +86,7 @@ dashboard_own = Table(
     postgresql_partition_by=_IN_SLOTS,
 )
 
+# `count` is what changed on `day`; of a stock, the day "infinity" holds what stands after all changes.
 dashboard_totals = Table(
     "dashboard_totals",
     metadata,

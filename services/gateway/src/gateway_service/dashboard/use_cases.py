@@ -108,5 +108,5 @@ async def build_next(session: WriteSession) -> bool:
     if len(rest) == 10 * REBUILD_CHUNK:
         return False
     await count_events(session, slot, [event for _, event in rest])
-    await repository.make_live(session, slot)
+    await repository.make_live(session, slot, built_up_to=rest[-1][0] if rest else built_up_to)
     return True
