@@ -13,6 +13,7 @@ from unionhall_cli import admin, roster, stack
 from unionhall_cli.demo import command as demo
 from unionhall_cli.operations import dead_letters, events, outbox, projection
 from unionhall_cli.output import both, give_up, give_up_with
+from unionhall_cli.verify import command as verify
 
 for package in ("local_stack", "unionhall_cli"):
     texts.register(package)
@@ -54,13 +55,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 stack.register(app)
-app.command("demo")(demo.demo)
+app.command("demo", help=demo.HELP)(demo.demo)
 app.add_typer(roster.app, name="roster")
 app.add_typer(events.app, name="event")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(projection.app, name="projection")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(admin.app, name="admin")
+app.command(help=both("核对不变式：事件、视图、审计、隐私", "Check that all that must hold does hold"))(
+    verify.verify
+)
 
 if __name__ == "__main__":
     app()

@@ -1,5 +1,6 @@
 """`unionhall demo`: starts what is not running, loads what is missing, says where to go."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from shared.kernel import texts
 from shared.kernel.clock import china_date
 from unionhall_cli.demo import loading, places, roster
 from unionhall_cli.demo.places import SCALES, Scale, Unit
+from unionhall_cli.options import Json
 from unionhall_cli.output import (
     both,
     complaints,
@@ -46,15 +48,23 @@ class Material:
     members: Counter[str]
 
 
+HELP = both(
+    "启动全部并载入虚构的示例省总工会，可重复运行",
+    "Start everything and load a made-up federation; may be repeated",
+)
+
+
 def demo(
     scale: Annotated[
         str,
-        typer.Option(help=both("规模：small 或 large（一百万会员）", "small, or large (a million members)")),
+        typer.Option(
+            help=both("规模：small、large（一百万会员）或 tiny", "small, large (a million members) or tiny")
+        ),
     ] = "small",
-    seed: Annotated[int, typer.Option(help=both("随机种子", "seed of the made-up people"))] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help=both("输出 JSON", "answer in JSON"))] = False,
+    seed: Annotated[int, typer.Option(help=both("虚构人物的随机种子", "seed of the made-up people"))] = 1,
+    as_json: Json = False,
 ) -> None:
-    """启动全部并载入虚构的示例省总工会；可重复运行 / Start everything and load a made-up federation; may be repeated."""
+    """What is there already is left as it is."""
     chosen = SCALES.get(scale)
     if chosen is None:
         raise typer.BadParameter(both(f"只能是 {', '.join(SCALES)}", f"one of {', '.join(SCALES)}"))
@@ -159,11 +169,9 @@ def _load(stack: StackStatus, scale: Scale, material: Callable[[], Material], st
     task = steps.begin("demo-viewing")
     shown = loading.await_view(top, members, lambda done, total: steps.show(task, done, total))
     steps.end(task)
-    county = loading.unit_ids(top, {"990101"})["990101"]
     return {
         "gateway": stack.gateway,
         "organisation": top,
-        "county": county,
         "organisations": scale.organisations,
         "members": shown,
         "roster": imported["id"],
@@ -223,22 +231,14 @@ def _show(page: dict[str, Any]) -> None:
     console.print()
     say("demo-ready", **{name: page[name] for name in ("organisations", "members", "rejected", "seconds")})
     say("demo-page", gateway=page["gateway"])
-    columns = ("demo-user-name", "demo-user-post", "demo-user-role", "demo-user-place", "demo-user-password")
     show_table(
-        columns,
-        [
-            (
-                user["username"],
-                user["name"][language()],
-                words(f"demo-role-{user['role'].replace('_', '-')}") if user["role"] else "",
-                user["organisation"],
-                user["password"],
-            )
-            for user in page["users"]
-        ],
+        ("demo-user-name", "demo-user-post", "demo-user-place"),
+        [(user["username"], user["name"][language()], user["organisation"]) for user in page["users"]],
     )
+    say("demo-passwords", password=PASSWORD)
     say("demo-try")
-    say("demo-try-errors", roster=page["roster"])
-    say("demo-try-dashboard", gateway=page["gateway"], county=page["county"])
-    say("demo-try-kill")
+    command = "unionhall" if shutil.which("unionhall") else ".venv/bin/unionhall"
+    say("demo-try-errors", roster=page["roster"], command=command)
+    say("demo-try-dashboard", gateway=page["gateway"])
+    say("demo-try-kill", command=command)
     say("demo-stop", file=page["file"])

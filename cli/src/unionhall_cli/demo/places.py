@@ -48,7 +48,9 @@ class Scale:
 
 SMALL = Scale("small", 6, 6, 300, 20_000, 200, "990000")
 LARGE = Scale("large", 20, 20, 20_000, 1_000_000, 2_000, "998000")
-SCALES = {scale.name: scale for scale in (SMALL, LARGE)}
+#: For a first look on a slow machine, and for tests.
+TINY = Scale("tiny", 2, 2, 20, 300, 60, "997000")
+SCALES = {scale.name: scale for scale in (SMALL, LARGE, TINY)}
 
 #: Unions of single employers at the start of each county's list; the others serve many small employers together.
 BIG_UNIONS = 3
