@@ -101,7 +101,7 @@ async def _tail(topics: Sequence[str], count: int, *, follow: bool, as_json: boo
         begins, ends = await kafka.beginning_offsets(places), await kafka.end_offsets(places)
         for place in places:
             kafka.seek(place, max(begins[place], ends[place] - count))
-        latest = await read_until(kafka, ends)
+        latest = [record async for record in records_until(kafka, ends)]
         for record in sorted(latest, key=lambda record: record.timestamp)[-count:] if count else []:
             _show(record, as_json=as_json)
         while follow:
@@ -110,16 +110,18 @@ async def _tail(topics: Sequence[str], count: int, *, follow: bool, as_json: boo
                     _show(record, as_json=as_json)
 
 
-async def read_until(kafka: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> list[ConsumerRecord]:
+async def records_until(
+    kafka: AIOKafkaConsumer, ends: dict[TopicPartition, int]
+) -> AsyncIterator[ConsumerRecord]:
     """All records before `ends` from where the reader stands."""
-    found: list[ConsumerRecord] = []
     open_places = {place for place, end in ends.items() if await kafka.position(place) < end}
     while open_places:
         for place, records in (await kafka.getmany(*open_places, timeout_ms=500)).items():
-            found += [record for record in records if record.offset < ends[place]]
+            for record in records:
+                if record.offset < ends[place]:
+                    yield record
         # Compaction leaves holes: the position tells, not the last record.
         open_places = {place for place in open_places if await kafka.position(place) < ends[place]}
-    return found
 
 
 def _show(record: ConsumerRecord, *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
-"""What operators do with the views: `python -m gateway_service.operate status|rebuild`, with the worker's settings. Prints JSON.
+"""What operators do with the views: `python -m gateway_service.operate status|rebuild|compare`, as the worker. Prints JSON.
 
-`rebuild` grows the dashboard anew in the idle slot and waits until it is live, a line of progress a second.
+`rebuild` grows the dashboard anew in the idle slot and waits until it is live, a line of progress a second. `compare` tells
+whether the view before the last rebuild and the one after it are the same (invariant I7).
 """
 
 import asyncio
@@ -41,6 +42,15 @@ async def rebuild(database: Database) -> bool:
         await asyncio.sleep(1)
 
 
+async def compare(database: Database) -> dict[str, Any]:
+    """Whether both slots hold the same; `same` is null once the live one has counted more, or before the first rebuild."""
+    async with database.read(Scope.everything()) as session:
+        slots = await repository.slots(session)
+        prints = [await repository.fingerprint(session, slot) for slot in (slots.live, 1 - slots.live)]
+    comparable = slots.building is None and slots.built_up_to == slots.newest
+    return {"same": prints[0] == prints[1] if comparable else None, "live": prints[0], "before": prints[1]}
+
+
 async def _main(arguments: Sequence[str]) -> int:
     settings = load(Settings, "worker_database_url")
     database = Database(settings.worker_database_url, pool_size=2, application_name="gateway-operate")
@@ -50,8 +60,10 @@ async def _main(arguments: Sequence[str]) -> int:
                 _say(await status(database))
             case ["rebuild"]:
                 return 0 if await rebuild(database) else 1
+            case ["compare"]:
+                _say(await compare(database))
             case _:
-                sys.exit("usage: python -m gateway_service.operate status|rebuild")
+                sys.exit("usage: python -m gateway_service.operate status|rebuild|compare")
     finally:
         await database.close()
     return 0

@@ -18,7 +18,7 @@ from starlette.types import Scope as AsgiScope
 
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.errors import BadRequest, Conflict, Invalid
-from shared.security.keys import KeyRing
+from shared.security.keys import KeyRing, SealBroken
 from shared.security.policy import Caller
 from shared.web.body import StrictRequest
 from shared.web.caller import CurrentCaller
@@ -41,6 +41,10 @@ _KEEP: Final = text(f"""
     INSERT INTO idempotency_keys ({COLUMNS})
     VALUES (:subject, :route, :key, :body, :status, :reply, :created)
 """)  # noqa: S608 - COLUMNS is a constant
+#: Of a busy week there may be millions; the newest are those that are asked for again.
+_NEWEST: Final = text("""
+    SELECT subject_hash, route, key, reply_sealed FROM idempotency_keys ORDER BY created_at DESC LIMIT 20000
+""")
 _FORGET: Final = text("DELETE FROM idempotency_keys WHERE created_at < :before")
 
 
@@ -107,7 +111,12 @@ class Claim:
         await session.execute(_KEEP, dict(zip(names, self.stored(response), strict=True)))
 
     def _context(self) -> bytes:
-        return b"reply|" + self.subject + self.key.encode()
+        return _context(self.subject, self.key)
+
+
+def _context(subject: bytes, key: str) -> bytes:
+    """What a stored reply is bound to: it cannot be given to another user or for another key."""
+    return b"reply|" + subject + key.encode()
 
 
 KeyHeader = Annotated[
@@ -159,3 +168,16 @@ async def keep_reply(scope: AsgiScope, response: Response) -> None:
 async def forget_old_keys(session: WriteSession, now: datetime) -> None:
     """Delete the keys that are older than a week; for a periodic job."""
     await session.execute(_FORGET, {"before": now - KEPT_FOR})
+
+
+async def unreadable_replies(session: ReadSession, ring: KeyRing, limit: int) -> list[str]:
+    """Invariant I9: keys ("route key") of stored replies that could not be given again as they were; at most `limit`."""
+    broken: list[str] = []
+    for row in await session.execute(_NEWEST):
+        try:
+            orjson.loads(ring.unseal("cursor", row.reply_sealed, context=_context(row.subject_hash, row.key)))
+        except (SealBroken, orjson.JSONDecodeError):
+            broken.append(f"{row.route} {row.key}")
+        if len(broken) == limit:
+            break
+    return broken
