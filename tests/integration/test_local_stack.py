@@ -26,7 +26,8 @@ from jgo.maven import MavenContext
 from local_stack import KafkaServer, PostgresServer, control, jars, postgres
 from local_stack.layout import Layout, Secrets
 from local_stack.plan import MARK_VARIABLE, PREFERRED_PORTS
-from local_stack.processes import ChildProcess, LocalStackError, free_port, is_root, marked
+from local_stack.ports import PortClaims
+from local_stack.processes import ChildProcess, LocalStackError, accepts, free_port, is_root, marked
 from local_stack.state import ProcessStatus
 from local_stack.supervisor import Supervised
 from shared.testing import Eventually
@@ -40,6 +41,37 @@ def test_a_taken_port_gives_another() -> None:
         taken = other.getsockname()[1]
         assert free_port(taken) != taken
     assert free_port(taken) == taken
+
+
+def test_two_stacks_that_choose_at_once_choose_differently(tmp_path: Path) -> None:
+    wanted = {"one": free_port(), "two": free_port()}
+    first, second = PortClaims(tmp_path).claim(wanted), PortClaims(tmp_path).claim(wanted)
+    assert first.ports == wanted, "nobody listens yet, and still"
+    assert not set(first.ports.values()) & set(second.ports.values())
+    first.release()
+    assert PortClaims(tmp_path).claim(wanted).ports == wanted
+
+
+def test_an_answer_counts_only_from_the_child_itself(tmp_path: Path) -> None:
+    serve = [
+        "-c",
+        "import socket,sys,time; s=socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)",
+    ]
+    port, other = free_port(), free_port()
+    own, stranger = (
+        ChildProcess(name, [sys.executable, *serve, str(at)], tmp_path / name, lambda: accepts(port), port)
+        for name, at in (("own", port), ("stranger", other))
+    )
+    try:
+        own.spawn()
+        own.wait_ready(10)
+        stranger.spawn()
+        with pytest.raises(LocalStackError, match="not ready"):
+            stranger.wait_ready(1)
+        assert stranger.ready(), "somebody answered"
+    finally:
+        own.stop()
+        stranger.stop()
 
 
 def test_a_dead_child_is_started_again_later_and_later(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from local_stack.processes import LocalStackError, ProcessMark, end_orphans, mar
 from local_stack.state import StackStatus, Step, read_state
 
 UP_TIMEOUT = 240.0
-DOWN_TIMEOUT = 60.0
+#: The first broker of a machine takes its time to end, for the good of those after it.
+DOWN_TIMEOUT = 90.0
 
 
 def up(

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from local_stack.layout import Layout, Secrets
-from local_stack.processes import LOOPBACK, ChildProcess, free_port
+from local_stack.processes import LOOPBACK, ChildProcess
 from shared.database.provision import database_urls
 
 #: Every process of this local stack carries the folder in its environment, so that none is ever lost sight of.
@@ -17,6 +17,8 @@ MARK_VARIABLE = "UNIONHALL_LOCAL_STACK"
 #: Give way to a server of the user's own: a superuser's URL, and host:port.
 POSTGRES_VARIABLE = "UNIONHALL_POSTGRES_URL"
 KAFKA_VARIABLE = "UNIONHALL_KAFKA_BOOTSTRAP"
+#: Compiled Python is kept, whatever the shell says that started us: else every process of every start compiles anew.
+BYTECODE_VARIABLE = "PYTHONDONTWRITEBYTECODE"
 #: What a user may set for all services.
 PASSED_ON = {"UNIONHALL_LOG_LEVEL", "UNIONHALL_OTLP_ENDPOINT"}
 
@@ -57,21 +59,12 @@ class Addresses:
         return f"http://{LOOPBACK}:{self.ports['issuer']}{IDENTITY_PATH}"
 
 
-def choose_ports(wanted: dict[str, int]) -> dict[str, int]:
-    """A free port for every name, the wanted one where possible."""
-    chosen: dict[str, int] = {}
-    for name, port in wanted.items():
-        others = frozenset(wanted.values()) - {port}
-        chosen[name] = free_port(port, taken=others | frozenset(chosen.values()))
-    return chosen
-
-
 def base_environment(layout: Layout) -> dict[str, str]:
     """The user's environment without any setting of ours, and the mark of this local stack."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("UNIONHALL_") or name in PASSED_ON
+        if (not name.startswith("UNIONHALL_") or name in PASSED_ON) and name != BYTECODE_VARIABLE
     }
     return kept | {MARK_VARIABLE: str(layout.root), "PYTHONUNBUFFERED": "1"}
 
@@ -142,6 +135,7 @@ def python_process(
         argv=[sys.executable, *arguments],
         log=logs / f"{name}.log",
         ready=answers_ok(f"http://{LOOPBACK}:{port}{health}"),
+        port=port,
         env=environment,
     )
 

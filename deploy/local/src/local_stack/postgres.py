@@ -75,6 +75,7 @@ class PostgresServer:
             ],
             log=log or self.folder / "postgres.log",
             ready=self._answers,
+            port=self.port,
             cwd=home,
             account=self.account,
             # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.

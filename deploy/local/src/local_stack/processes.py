@@ -6,6 +6,7 @@ reaches only the program in front, and its output goes to one log file.
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 import psutil
 
 LOOPBACK = "127.0.0.1"
+#: Below every system's range for clients (Linux: 32768 and up).
+SERVER_PORTS = range(20_000, 32_000)
 #: Bytes; a longer log is put aside at the next start, in the place of the one before.
 LARGEST_LOG = 20_000_000
 
@@ -63,13 +66,15 @@ class ProcessMark:
 class ChildProcess:
     """One program as a child of this process.
 
-    `ready` is asked until it answers True; it must be cheap and must not raise. `stop_signal` is the polite one.
+    `ready` is asked until it answers True; it must be cheap and must not raise. With `port` an answer counts only when it is
+    this process that listens there, and not somebody else who took the port. `stop_signal` is the polite one.
     """
 
     name: str
     argv: Sequence[str]
     log: Path
     ready: Callable[[], bool]
+    port: int | None = None
     env: Mapping[str, str] | None = None
     cwd: Path | None = None
     account: Account | None = None
@@ -107,13 +112,25 @@ class ChildProcess:
                 extra_groups=[] if self.account else None,
             )
 
+    def is_ready(self) -> bool:
+        """Whether it answers, and it is itself that does."""
+        return self.ready() and (self.port is None or self.listens(self.port))
+
+    def listens(self, port: int) -> bool:
+        """Whether the process listens on this TCP port."""
+        try:
+            connections = psutil.Process(self.pid).net_connections("tcp") if self.pid else []
+        except psutil.NoSuchProcess:
+            return False
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
+
     def wait_ready(self, timeout: float, ending: threading.Event | None = None) -> None:
         """Wait until `ready`; raises LocalStackError with the end of the log when it dies or `timeout` seconds pass.
 
         Gives up at once when `ending` is set.
         """
         deadline = time.monotonic() + timeout
-        while not self.ready():
+        while not self.is_ready():
             if not self.alive:
                 code = self.process.returncode if self.process else None
                 raise LocalStackError(f"{self.name} ended with code {code}; {self.log}:\n{self.log_tail()}")
@@ -219,14 +236,15 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(preferred: int | None = None, *, taken: frozenset[int] = frozenset()) -> int:
-    """`preferred` when it is free, else any free loopback port that is not in `taken`."""
+    """`preferred` when it is free, else any free loopback port that is not in `taken`.
+
+    None that the system gives to clients: a connection to anywhere could take it before a server listens.
+    """
     if preferred is not None and preferred not in taken and port_is_free(preferred):
         return preferred
     while True:
-        with socket.socket() as trial:
-            trial.bind((LOOPBACK, 0))
-            port: int = trial.getsockname()[1]
-        if port not in taken:
+        port = secrets.choice(SERVER_PORTS)
+        if port not in taken and port_is_free(port):
             return port
 
 

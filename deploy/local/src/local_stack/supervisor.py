@@ -4,6 +4,7 @@ Run as `python -m local_stack.supervisor FOLDER SERVICE…` by `local_stack.cont
 """
 
 import asyncio
+import importlib.util
 import logging
 import os
 import random
@@ -29,15 +30,16 @@ from local_stack.plan import (
     PREFERRED_PORTS,
     Addresses,
     base_environment,
-    choose_ports,
     python_process,
     service_processes,
     service_settings,
 )
+from local_stack.ports import PortClaims
 from local_stack.postgres import PostgresServer
 from local_stack.processes import ChildProcess, LocalStackError, ProcessMark
 from local_stack.state import Phase, ProcessStatus, StackStatus, Step
 from shared.database.provision import provision
+from shared.database.revisions import database_revision, newest_migration
 
 log = logging.getLogger("local_stack.supervisor")
 
@@ -81,7 +83,7 @@ class Supervised:
             self.restarts += 1
             self.turn("starting")
             return True
-        if self.state == "starting" and self.child.ready():
+        if self.state == "starting" and self.child.is_ready():
             self.turn("running")
             return True
         return False
@@ -110,7 +112,8 @@ class Supervisor:
         self._guard = threading.Lock()
         self._began = time.monotonic()
         self._wanted = _wanted_ports(layout)
-        ports = choose_ports(self._wanted)
+        self._claims = PortClaims()
+        ports = self._claims.claim(self._wanted).ports
         self._postgres_named = os.environ.get(POSTGRES_VARIABLE)
         self._kafka_named = os.environ.get(KAFKA_VARIABLE)
         self.postgres = PostgresServer(
@@ -120,7 +123,10 @@ class Supervisor:
             log=layout.logs / "postgres.log",
         )
         self.kafka = KafkaServer(
-            layout.root / "kafka", ports=[(ports["kafka"], ports["kafka-controller"])], logs=layout.logs
+            layout.root / "kafka",
+            ports=[(ports["kafka"], ports["kafka-controller"])],
+            logs=layout.logs,
+            learn=True,
         )
         self.addresses = Addresses(
             ports,
@@ -165,22 +171,20 @@ class Supervisor:
         for name, wanted in self._wanted.items():
             if self.addresses.ports[name] != wanted:
                 self._step("step-port-taken", name=name, wanted=wanted, port=self.addresses.ports[name])
-        with ThreadPoolExecutor(8) as pool:
-            postgres, kafka = pool.submit(self._start_postgres), pool.submit(self._start_kafka)
-            issuer = pool.submit(self._start_child, self._issuer(), "issuer")
-            postgres.result()
-            bases = [pool.submit(self._prepare_database, service) for service in self.services]
-            kafka.result()
-            if self.services:
-                self._make_topics()
-            for base in bases:
-                base.result()
-            waiting: list[Future[None]] = [issuer]
+        # As many threads as there are tasks: some wait for others.
+        with ThreadPoolExecutor(3 + 3 * len(self.services)) as pool:
+            postgres = pool.submit(self._start_postgres)
+            kafka = pool.submit(self._start_kafka)
+            started = [kafka, pool.submit(self._start_child, self._issuer(), "issuer")]
             for service in self.services:
+                base = pool.submit(self._prepare_database, service, postgres)
                 settings = service_settings(service, self.layout, self.secrets, self.addresses)
-                children = service_processes(service, self.layout, settings, self.addresses.ports)
-                waiting += [pool.submit(self._start_child, child, child.name) for child in children]
-            for one in waiting:
+                http, worker = service_processes(service, self.layout, settings, self.addresses.ports)
+                # Only the worker speaks to Kafka.
+                started.append(pool.submit(self._start_child, http, http.name, base))
+                started.append(pool.submit(self._start_child, worker, worker.name, base, kafka))
+            postgres.result()
+            for one in started:
                 one.result()
 
     def _start_postgres(self) -> None:
@@ -194,10 +198,12 @@ class Supervisor:
     def _start_kafka(self) -> None:
         if self._kafka_named:
             self._step("step-kafka-named")
+            self._make_topics()
             return
         self._step("step-kafka-starting")
         self.kafka.prepare()
         self._start_child(self.kafka.children[0], "kafka")
+        self._make_topics()
 
     def _issuer(self) -> ChildProcess:
         arguments = ["-m", "local_stack.issuer", "--port", str(self.addresses.ports["issuer"])]
@@ -213,8 +219,10 @@ class Supervisor:
             f"{IDENTITY_PATH}/health",
         )
 
-    def _start_child(self, child: ChildProcess, port: str) -> None:
-        """Start, put under watch, and wait until it is ready. A death before that is retried like any other."""
+    def _start_child(self, child: ChildProcess, port: str, *needed: Future[None]) -> None:
+        """Once what is needed is done: start, put under watch, and wait until it is ready. Raises LocalStackError."""
+        for one in needed:
+            one.result()
         supervised = Supervised(child, self.addresses.ports.get(port), state="starting")
         child.spawn()
         with self._guard:
@@ -224,13 +232,20 @@ class Supervisor:
         supervised.turn("running")
         self._step("step-ready", name=child.name)
 
-    def _prepare_database(self, service: str) -> None:
-        asyncio.run(provision(self.addresses.postgres, service, self.secrets.roles))
-        settings = service_settings(service, self.layout, self.secrets, self.addresses)
-        self._program(f"{service}_service.migrate", settings, f"{service}-migrate")
+    def _prepare_database(self, service: str, postgres: Future[None]) -> None:
+        postgres.result()
+        urls = asyncio.run(provision(self.addresses.postgres, service, self.secrets.roles))
+        package = f"{service}_service"
+        if importlib.util.find_spec(package) is None:
+            raise LocalStackError(f"there is no service {service}")
+        if asyncio.run(database_revision(urls.owner)) != newest_migration(package):
+            settings = service_settings(service, self.layout, self.secrets, self.addresses)
+            self._program(f"{package}.migrate", settings, f"{service}-migrate")
         self._step("step-migrated", name=service)
 
     def _make_topics(self) -> None:
+        if not self.services:
+            return
         self._program(
             "shared.messaging.topics", {"UNIONHALL_KAFKA_BOOTSTRAP": self.addresses.kafka}, "topics"
         )
@@ -265,10 +280,16 @@ class Supervisor:
         with ThreadPoolExecutor(8) as pool:
             for servers in (False, True):
                 part = [one for one in self.supervised if (one.child.name in SERVERS) is servers]
-                list(pool.map(lambda one: one.child.stop(grace=20), part))
+                list(pool.map(self._end, part))
                 for one in part:
                     one.turn("stopped")
                 self._tell()
+
+    def _end(self, one: Supervised) -> None:
+        if one.child in self.kafka.children:
+            self.kafka.stop()
+        else:
+            one.child.stop(grace=20)
 
     def _step(self, code: str, **params: str | int) -> None:
         seconds = round(time.monotonic() - self._began, 2)
