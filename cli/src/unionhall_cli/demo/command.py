@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,7 +16,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from local_stack import control
 from local_stack.layout import Layout
-from local_stack.processes import LocalStackError
 from local_stack.state import StackStatus, Step
 from local_stack.users import PASSWORD, demo_users
 from shared.kernel import texts
@@ -27,7 +27,6 @@ from unionhall_cli.output import (
     both,
     complaints,
     console,
-    give_up_with,
     language,
     say,
     show_json,
@@ -104,32 +103,22 @@ class Steps:
         self._progress.console.print(f"  {words(step.code, **step.params)}", style="dim", highlight=False)
 
 
-class _steps:  # noqa: N801 - reads as the context that it is
+@contextmanager
+def _steps() -> Iterator[Steps]:
     """The bars, for a while."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            console=complaints,
-        )
-
-    def __enter__(self) -> Steps:
-        self._progress.start()
-        return Steps(self._progress)
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    columns = (
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=complaints) as progress:
+        yield Steps(progress)
 
 
 def _up(steps: Steps) -> StackStatus:
     task = steps.begin("demo-starting")
-    try:
-        stack = control.up(on_step=steps.tell)
-    except LocalStackError as error:
-        give_up_with(str(error), str(error))
+    stack = control.up(on_step=steps.tell)
     steps.end(task)
     return stack
 
