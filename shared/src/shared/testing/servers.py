@@ -7,6 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from local_stack import KafkaServer
 
 POSTGRES_VARIABLE = "UNIONHALL_TEST_POSTGRES_URL"
 KAFKA_VARIABLE = "UNIONHALL_TEST_KAFKA"
@@ -37,6 +41,13 @@ def running_kafka() -> Iterator[str]:
     if named := os.environ.get(KAFKA_VARIABLE):
         yield named
         return
+    with own_kafka() as server:
+        yield server.bootstrap
+
+
+@contextmanager
+def own_kafka() -> Iterator["KafkaServer"]:
+    """A broker that nobody shares, to be killed."""
     from local_stack import KafkaServer  # noqa: PLC0415 - as above
 
     with _folder() as folder:
@@ -44,7 +55,7 @@ def running_kafka() -> Iterator[str]:
         try:
             server.start()
             _remember(folder, server.children[0].pid)
-            yield server.bootstrap
+            yield server
         finally:
             server.destroy()
 

@@ -1,0 +1,119 @@
+"""`python -m tests.faults [words of rows]`: try all rows, print a table, write `build/faults.json`; exit code 1 if one fails."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.faults import commands, consumer, moves, poison, relay
+from tests.faults.cases import Attempt, Case
+from tests.faults.ground import servers, standing_ground
+from tests.faults.installation import installed
+from tests.faults.ledger import Found
+
+SEED = 20261121
+REPORT = Path("build") / "faults.json"
+#: Rows that mostly wait (for a lock's or a session's time to end) are tried side by side.
+SIDE_BY_SIDE = 6
+#: Rows on services of their own, and rows on the one installation: one after the other, the broker's death last.
+ON_SCRATCH = [*relay.cases(), *consumer.cases(), *poison.cases()]
+ON_PRODUCT = [*moves.cases(), *commands.cases()]
+
+
+async def tried(world: Any, case: Case, row: int) -> dict[str, Any]:
+    """The line of the table: first each seeded bug, then the product."""
+    began = time.monotonic()
+    caught, found, done = True, Found(), 0
+    try:
+        for number, bug in enumerate(case.bugs):
+            seeded = await case.run(world, Attempt(SEED + 100 * row + number, bug=bug))
+            print(f"   {case.fault} {case.point}: seeded bug {bug}: {_told(seeded)}", flush=True)
+            caught = caught and not seeded.is_clean
+        for number in range(case.runs):
+            found += await case.run(world, Attempt(SEED + 100 * row + 50 + number, number))
+            done += 1
+    except (AssertionError, TimeoutError, OSError, ExceptionGroup) as error:
+        traceback.print_exception(error, limit=-6)
+        found.problems.append(f"{type(error).__name__}: {error}"[:500])
+    for problem in found.problems:
+        print(f"   {case.fault} {case.point}: {problem}", flush=True)
+    return {
+        "fault": case.fault,
+        "point": case.point,
+        "runs": done,
+        "lost": found.lost,
+        "doubled": found.doubled,
+        "disordered": found.disordered,
+        "seeded_bug_caught": caught,
+        "seconds": round(time.monotonic() - began, 1),
+        "passed": bool(found.is_clean and caught and done == case.runs),
+    }
+
+
+def _told(found: Found) -> str:
+    counts = f"lost {found.lost}, doubled {found.doubled}, disordered {found.disordered}"
+    return f"{counts} {found.problems or ''}"
+
+
+async def all_tried(words: Sequence[str]) -> list[dict[str, Any]]:
+    """All rows whose fault and point contain all of `words`."""
+
+    def is_wanted(case: Case) -> bool:
+        return all(word in f"{case.fault} {case.point}" for word in words)
+
+    free = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def in_turn(world: Any, case: Case, row: int) -> dict[str, Any]:
+        async with free:
+            return _shown(await tried(world, case, row))
+
+    with servers() as (postgres, broker):
+        async with standing_ground(postgres, broker) as ground:
+            wanted = [(case, row) for row, case in enumerate(ON_SCRATCH) if is_wanted(case)]
+            rows = list(await asyncio.gather(*(in_turn(ground, case, row) for case, row in wanted)))
+            wanted = [(case, row) for row, case in enumerate(ON_PRODUCT, len(ON_SCRATCH)) if is_wanted(case)]
+            if wanted:
+                async with installed(ground) as here:
+                    rows += [await in_turn(here, case, row) for case, row in wanted]
+            return rows
+
+
+_COLUMNS = {
+    "fault": 6, "point": 42, "runs": 5, "lost": 5, "doubled": 8, "disordered": 11, "seeded_bug_caught": 18,
+    "seconds": 8, "passed": 6,
+}  # fmt: skip
+
+
+def _line(row: dict[str, Any]) -> str:
+    return " ".join(str(row[name]).ljust(width) for name, width in _COLUMNS.items())
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    print(_line(row), flush=True)
+    return row
+
+
+def main(words: Sequence[str]) -> int:
+    """Try, print, write."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    began = time.monotonic()
+    print(f"seed {SEED}")
+    rows = asyncio.run(all_tried(words))
+    print()
+    print(_line({name: name for name in _COLUMNS}))
+    for row in rows:
+        print(_line(row))
+    failed = [row for row in rows if not row["passed"]]
+    print(f"\n{len(rows) - len(failed)} of {len(rows)} passed in {time.monotonic() - began:.0f} s")
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 1 if failed or not rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

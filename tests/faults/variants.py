@@ -1,0 +1,311 @@
+"""Seeded bugs: `python -m tests.faults.variants BUG MODULE ARGUMENTS...` runs a program of the product with one mistake planted.
+
+Each is a mistake that somebody could make in good faith. A fault test that does not notice its own is worth nothing.
+"""
+
+import asyncio
+import os
+import runpy
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import asyncpg
+from fastapi import Depends, Request
+
+from shared.contracts.envelope import Received
+from shared.database.session import WriteSession, driver
+from shared.kernel.crash import crash_point
+from shared.messaging import inbox
+from shared.messaging.consumer import Consumer
+from shared.messaging.consumer_apply import Applier
+from shared.messaging.consumer_offsets import Move, move
+from shared.messaging.relay import Relay
+from shared.messaging.relay_sender import Sent
+from shared.messaging.relay_source import Look, OutboxSource, Progress, at
+from shared.web import session
+from shared.web.caller import CurrentCaller
+
+BUGS: dict[str, Callable[[], None]] = {}
+
+
+def bug(plant: Callable[[], None]) -> Callable[[], None]:
+    """Register a function that plants the bug it is named for."""
+    BUGS[plant.__name__.replace("_", "-")] = plant
+    return plant
+
+
+def put(owner: object, name: str, replacement: object) -> None:
+    """Replace a name that is there: a variant of what was renamed meanwhile must fail, not pass for the product."""
+    if not hasattr(owner, name):
+        raise AttributeError(f"{owner!r} has no {name}")
+    setattr(owner, name, replacement)
+
+
+@bug
+def progress_before_send() -> None:
+    """The relay notes a page before it sends it."""
+    send = Relay._send_and_read_on
+
+    async def early(
+        self: Relay, source: OutboxSource, sender: Any, rows: list[asyncpg.Record], in_flight: Any
+    ) -> list[asyncpg.Record]:
+        await self._note(source, at(self._progress, rows[-1]["id"]), None)
+        return await send(self, source, sender, rows, in_flight)
+
+    put(Relay, "_send_and_read_on", early)
+
+
+@bug
+def no_acknowledgement() -> None:
+    """The relay takes a page for sent once the client has it."""
+
+    async def at_once(_: Sent) -> None:
+        return
+
+    put(Sent, "settled", at_once)
+
+
+@bug
+def cursor_on_id() -> None:
+    """The relay remembers the greatest id that it has sent, not a snapshot: slow transactions come too late."""
+
+    async def look(self: OutboxSource, progress: Progress) -> Look:
+        row = await self._row(
+            "SELECT pg_current_snapshot()::text AS target, clock_timestamp() AS at,"
+            " (SELECT min(id) FROM outbox WHERE id > $1) AS first",
+            progress.last_id,
+        )
+        return Look(row["target"], row["at"], None if row["first"] is None else row["first"] - 1)
+
+    async def page(self: OutboxSource, _: Progress, after: int, limit: int) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self._connection.fetch(
+            "SELECT id, event_id, topic, key, type, sequence, source, time, payload, traceparent"
+            " FROM outbox WHERE id > $1 ORDER BY id LIMIT $2",
+            after,
+            limit,
+        )
+        return rows
+
+    async def one_pass(self: Relay, source: OutboxSource, sender: Any) -> int:
+        look_ = await source.look(self._progress)
+        if look_.before_first is None:
+            return 0
+        before = Progress(self._progress.previous, None, max(self._progress.last_id, look_.before_first))
+        rows = await source.page(before, before.last_id, self._page)
+        await (await sender.send(rows)).settled()
+        crash_point("relay.before_progress")
+        await self._note(source, Progress(look_.target, None, rows[-1]["id"]), look_.at)
+        return len(rows)
+
+    put(OutboxSource, "look", look)
+    put(OutboxSource, "page", page)
+    put(Relay, "_pass", one_pass)
+
+
+@bug
+def no_inbox() -> None:
+    """Effects without an inbox: whatever comes is applied."""
+
+    async def enter(_: Any, __: str, events: Sequence[Received]) -> list[Received]:
+        return list(events)
+
+    put(inbox, "enter", enter)
+
+
+@bug
+def offset_before_database() -> None:
+    """The consumer moves on before it has applied what it read."""
+    apply = Applier._apply
+
+    async def early(self: Applier, records: Sequence[Any]) -> None:
+        async with self._database.driver() as connection:
+            await move(connection, self._name, self._moves(records))
+        await apply(self, records)
+
+    async def not_here(_: Applier, __: Any, ___: Sequence[Move]) -> None:
+        return
+
+    put(Applier, "_apply", early)
+    put(Applier, "_move", not_here)
+
+
+def _offset_afterwards() -> None:
+    apply = Applier._apply
+
+    async def late(self: Applier, records: Sequence[Any]) -> None:
+        moves = self._moves(records)
+        await apply(self, records)
+        async with self._database.driver() as connection:
+            await move(connection, self._name, moves)
+
+    async def not_here(_: Applier, __: Any, ___: Sequence[Move]) -> None:
+        return
+
+    put(Applier, "_apply", late)
+    put(Applier, "_move", not_here)
+
+
+@bug
+def offset_after_database() -> None:
+    """At least once, and nothing that would notice the second time."""
+    _offset_afterwards()
+    no_inbox()
+    count_without_sequence()
+
+
+@bug
+def effect_outside() -> None:
+    """The handler commits by itself, beside the transaction that holds inbox and offsets."""
+    from tests.faults import handlers
+
+    apply = Applier._apply
+    planted: dict[str, Any] = {}
+
+    async def remember(self: Applier, records: Sequence[Any]) -> None:
+        planted["database"] = self._database
+        await apply(self, records)
+
+    async def act(_: WriteSession, events: Sequence[Received]) -> None:
+        async with planted["database"].driver() as connection:
+            await connection.executemany(
+                "INSERT INTO effects (subject, sequence) VALUES ($1, $2)",
+                [(event.subject, event.sequence) for event in events],
+            )
+
+    put(Applier, "_apply", remember)
+    put(handlers, "act", act)
+
+
+@bug
+def count_without_sequence() -> None:
+    """A counting view that counts whatever comes."""
+    from tests.faults import handlers
+
+    async def count(opened: WriteSession, events: Sequence[Received]) -> None:
+        connection = await driver(opened)
+        for event in events:
+            await connection.execute(
+                "INSERT INTO counts AS known VALUES ($1, $2, 1) ON CONFLICT (subject)"
+                " DO UPDATE SET sequence = excluded.sequence, how_many = known.how_many + 1",
+                event.subject,
+                event.sequence,
+            )
+
+    put(handlers, "count", count)
+
+
+@bug
+def no_parking() -> None:
+    """What comes behind a dead letter is applied all the same."""
+
+    async def nobody_waits(_: Applier, __: Any, events: list[Received], ___: Any) -> list[Received]:
+        return events
+
+    put(Applier, "_park", nobody_waits)
+
+
+@bug
+def silent_skip() -> None:
+    """What cannot be read is passed over without a word."""
+
+    async def nothing(*_: Any, **__: Any) -> None:
+        return
+
+    put(Applier, "_bury", nothing)
+
+
+@bug
+def start_at_the_end() -> None:
+    """A new consumer begins with what comes next."""
+    begin = Consumer.__init__
+
+    def at_the_end(self: Consumer, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **{**options, "start": "latest"})
+
+    put(Consumer, "__init__", at_the_end)
+
+
+@bug
+def dies_at_sigterm() -> None:
+    """Offsets first, and no orderly end: what is under way at SIGTERM is dropped."""
+    offset_before_database()
+    put(asyncio.SelectorEventLoop, "add_signal_handler", lambda *_: None)
+
+
+@bug
+def commit_after_reply() -> None:
+    """The request's transaction ends when FastAPI's own would: after the reply has left."""
+    put(session, "Write", Annotated[WriteSession, Depends(session.write_session, scope="request")])
+
+
+@bug
+def no_stored_reply() -> None:
+    """A repeated key is taken, and forgotten."""
+    from shared.web.idempotency import Claim
+
+    async def nothing(*_: Any) -> None:
+        return
+
+    put(Claim, "replay", nothing)
+    put(Claim, "keep", nothing)
+
+
+@bug
+def ends_at_once() -> None:
+    """The reply first, the commit a little later, and SIGTERM ends the process in between."""
+    from shared.web.app import DrainingServer
+
+    write = session.write_session
+
+    async def late(request: Request, caller: CurrentCaller) -> AsyncIterator[WriteSession]:
+        async with asynccontextmanager(write)(request, caller) as opened:
+            yield opened
+            await asyncio.sleep(0.5)
+
+    put(session, "Write", Annotated[WriteSession, Depends(late, scope="request")])
+    put(DrainingServer, "handle_exit", lambda *_: os._exit(0))
+
+
+@bug
+def move_forgets_totals() -> None:
+    """A unit that moves takes its links along, but not the counts above it."""
+    from gateway_service.dashboard import repository
+
+    repository._PRODUCT_OF_LINKS += " LIMIT 0"
+
+
+@bug
+def rebuild_forgets_the_tail() -> None:
+    """The rebuilt view goes live without a last look, under no lock."""
+    from gateway_service.dashboard import repository, use_cases
+    from gateway_service.facts import repository as facts
+
+    async def build_next(opened: WriteSession) -> bool:
+        building = await repository.building(opened)
+        assert building
+        slot, built_up_to = building
+        chunk = await facts.facts_after(opened, built_up_to, use_cases.REBUILD_CHUNK)
+        if chunk:
+            await use_cases.count_events(opened, slot, [event for _, event in chunk])
+            await repository.note_building(opened, slot, built_up_to=chunk[-1][0])
+        if len(chunk) == use_cases.REBUILD_CHUNK:
+            return False
+        await asyncio.sleep(1)
+        await repository.make_live(opened, slot, built_up_to=built_up_to)
+        return True
+
+    put(use_cases, "build_next", build_next)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Plant and run."""
+    name, module, *rest = arguments
+    BUGS[name]()
+    sys.argv = [module, *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
