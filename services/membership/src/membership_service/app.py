@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from membership_service.audit import api as audit
 from membership_service.enterprises import api as enterprises
 from membership_service.members import api as members
 from membership_service.members.transfers import api as transfers
@@ -37,6 +38,7 @@ ROUTERS = (
     transfers.member_router,
     transfers.own_router,
     rosters.router,
+    audit.router,
     digest_router({kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED}),  # noqa: S608 - of the line above
 )
 
