@@ -64,13 +64,11 @@ _TABLES = (
     "CREATE INDEX ix_members_name ON members (name, path, id)",
     "CREATE INDEX ix_members_name_initials ON members (name_initials, path, id)",
     "CREATE INDEX ix_members_name_pinyin ON members (name_pinyin, path, id)",
-    "CREATE INDEX ix_members_other_initials"
-    " ON members (other_initials, path, id) WHERE other_initials IS NOT NULL",
+    "CREATE INDEX ix_members_other_initials ON members (other_initials, path, id) WHERE other_initials IS NOT NULL",
     "CREATE INDEX ix_members_other_pinyin ON members (other_pinyin, path, id) WHERE other_pinyin IS NOT NULL",
     "CREATE INDEX ix_members_path_id ON members (path, id)",
     "CREATE INDEX ix_members_phone ON members (phone_blind, path, id) WHERE phone_blind IS NOT NULL",
-    "CREATE UNIQUE INDEX uq_members_user"
-    " ON members (user_issuer, user_subject) WHERE user_subject IS NOT NULL",
+    "CREATE UNIQUE INDEX uq_members_user ON members (user_issuer, user_subject) WHERE user_subject IS NOT NULL",
     """
     CREATE TABLE affiliations (
         member_id UUID NOT NULL,
@@ -123,12 +121,12 @@ _TABLES = (
         version INTEGER NOT NULL,
         CONSTRAINT pk_transfers PRIMARY KEY (id),
         CONSTRAINT fk_transfers_member_id_members FOREIGN KEY(member_id) REFERENCES members (id),
-        CONSTRAINT fk_transfers_from_organisation_id_organisations FOREIGN KEY(from_organisation_id) REFERENCES organisations (id),
+        CONSTRAINT fk_transfers_from_organisation_id_organisations
+            FOREIGN KEY(from_organisation_id) REFERENCES organisations (id),
         CONSTRAINT fk_transfers_to_organisation_id_organisations FOREIGN KEY(to_organisation_id) REFERENCES organisations (id)
     )
     """,
-    "CREATE INDEX ix_transfers_due"
-    " ON transfers (due_at) WHERE state IN ('requested', 'released') AND escalated_at IS NULL",
+    "CREATE INDEX ix_transfers_due ON transfers (due_at) WHERE state IN ('requested', 'released') AND escalated_at IS NULL",
     "CREATE INDEX ix_transfers_from_path ON transfers (from_path, id)",
     "CREATE INDEX ix_transfers_to_path ON transfers (to_path, id)",
     "CREATE UNIQUE INDEX uq_transfers_open ON transfers (member_id) WHERE state IN ('requested', 'released')",

@@ -9,9 +9,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from membership_service.members.jobs import ESCALATE, ESCALATE_EVERY, escalate_unanswered
+from membership_service.members.jobs import (
+    ESCALATE,
+    ESCALATE_EVERY,
+    FORGET_USES,
+    FORGET_USES_EVERY,
+    escalate_unanswered,
+    forget_uses,
+)
+from membership_service.members.tables import members
 from membership_service.organisations.jobs import PLANS, PLANS_EVERY, carry_out_plans
 from membership_service.rosters import jobs as rosters
+from membership_service.rosters.tables import roster_imports
 from membership_service.rosters.use_cases import APPLY, CHECK, UNDO
 from membership_service.settings import Settings
 from shared.database.engine import Database
@@ -24,12 +33,15 @@ from shared.observability.logs import configure_logs
 from shared.observability.tracing import configure_tracing
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
+from shared.security.rotation import ROTATION_JOB, WrappedKeys, rotation_handler
 from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
 
 SERVICE = "membership"
 FORGET_KEYS: Final = "idempotency.forget"
 FORGET_KEYS_EVERY: Final = timedelta(hours=1)
+#: All keys that are wrapped by the key-encryption key. A staged row brings its key along when its roster is applied.
+WRAPPED_KEYS: Final = (WrappedKeys(members), WrappedKeys(roster_imports, column="file_key_wrapped"))
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
@@ -65,6 +77,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
         {
             PLANS: carry_out_plans(clock),
             ESCALATE: escalate_unanswered(clock),
+            FORGET_USES: forget_uses(clock),
             CHECK: roster_jobs.check,
             APPLY: roster_jobs.apply,
             UNDO: roster_jobs.undo,
@@ -72,10 +85,12 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
+            ROTATION_JOB: rotation_handler(ring, WRAPPED_KEYS),
         },
         every={
             PLANS: PLANS_EVERY,
             ESCALATE: ESCALATE_EVERY,
+            FORGET_USES: FORGET_USES_EVERY,
             rosters.EXPIRE: rosters.EXPIRE_EVERY,
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,

@@ -49,7 +49,8 @@ def rotation_handler(
 
     async def rewrap_all(job: ProgressingJob) -> None:
         for place in places:
-            name = place.table.name
+            # SQLAlchemy's names are a kind of text of their own, which is no key in JSON.
+            name = str(place.table.name)
             while job.progress.get(name) != "done":
                 async with job.chunk() as session:
                     after = await rewrap_batch(

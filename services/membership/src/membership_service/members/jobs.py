@@ -1,4 +1,4 @@
-"""What waits too long for an answer is marked, so that the upper units see it (domain.md §2)."""
+"""What waits too long for an answer is marked, so that the upper units see it (domain.md §2); old counts are thrown away."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -12,6 +12,10 @@ from shared.kernel.clock import CHINA_OFFSET, Clock, china_date
 
 ESCALATE: Final = "members.escalate"
 ESCALATE_EVERY: Final = timedelta(minutes=10)
+FORGET_USES: Final = "members.forget-uses"
+FORGET_USES_EVERY: Final = timedelta(hours=6)
+#: Counts of earlier days limit nothing; who unmasked whom stands in the audit.
+USES_KEPT: Final = timedelta(days=31)
 _CHUNK: Final = 1000
 
 
@@ -28,6 +32,16 @@ def escalate_unanswered(clock: Clock) -> JobHandler:
                     marked = await mark(session, limit, now, _CHUNK)
 
     return escalate
+
+
+def forget_uses(clock: Clock) -> JobHandler:
+    """The handler that deletes old counts of what is capped by day."""
+
+    async def forget(job: JobContext) -> None:
+        async with job.chunk() as session:
+            await repository.forget_uses(session, china_date(clock.now()) - USES_KEPT)
+
+    return forget
 
 
 def answered_until(today: date, calendar: WorkingCalendar) -> datetime:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
@@ -145,6 +145,11 @@ async def use_today(session: WriteSession, issuer: str, subject: str, kind: str,
         .returning(daily_uses.c.uses)
     )
     return await session.scalar(counted) is not None
+
+
+async def forget_uses(session: WriteSession, before: date) -> None:
+    """Delete the counts of the days before this one."""
+    await session.execute(delete(daily_uses).where(daily_uses.c.day < before))
 
 
 async def page(
