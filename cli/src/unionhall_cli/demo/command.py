@@ -86,7 +86,7 @@ class Steps:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def begin(self, code: str, **params: str | int) -> TaskID:
+    def start(self, code: str, **params: str | int) -> TaskID:
         """A new bar; without a total it only turns."""
         return self._progress.add_task(words(code, **params), total=None)
 
@@ -117,7 +117,7 @@ def _steps() -> Iterator[Steps]:
 
 
 def _up(steps: Steps) -> StackStatus:
-    task = steps.begin("demo-starting")
+    task = steps.start("demo-starting")
     stack = control.up(on_step=steps.tell)
     steps.end(task)
     return stack
@@ -130,7 +130,7 @@ def _write(scale: Scale, seed: int, steps: Steps) -> Material:
     path = _file_of(scale)
     path.parent.mkdir(parents=True, exist_ok=True)
     members: Counter[str] = Counter()
-    task = steps.begin("demo-writing", rows=scale.members + scale.spoilt_rows)
+    task = steps.start("demo-writing", rows=scale.members + scale.spoilt_rows)
 
     def counted() -> Iterator[roster.Row]:
         for number, row in enumerate(roster.rows(scale, unions, seed, _today())):
@@ -155,7 +155,7 @@ def _load(stack: StackStatus, scale: Scale, material: Callable[[], Material], st
         top, imported = _import(stack, scale, top, imported, material(), steps)
     assert top is not None  # noqa: S101 - there is an import below it
     members = imported["created"] + imported["updated"] + imported["unchanged"] - imported["undone"]
-    task = steps.begin("demo-viewing")
+    task = steps.start("demo-viewing")
     shown = loading.await_view(top, members, lambda done, total: steps.show(task, done, total))
     steps.end(task)
     return {
@@ -188,7 +188,7 @@ def _import(
     steps: Steps,
 ) -> tuple[str, dict[str, Any]]:
     """Found the units, grant the posts, hand in the roster, register the employers, apply the roster."""
-    task = steps.begin("demo-founding", units=len(material.units))
+    task = steps.start("demo-founding", units=len(material.units))
     top = top or loading.bootstrap(stack.issuer)
     today = _today()
     loading.import_units(top, roster.units_sheet(material.units))
@@ -196,15 +196,15 @@ def _import(
     loading.grant_posts(top, stack.issuer, units, today)
     steps.end(task)
     if imported is None:
-        task = steps.begin("demo-uploading")
+        task = steps.start("demo-uploading")
         imported = loading.upload(top, material.path)
         steps.end(task)
     employers = places.employers(scale, material.units, material.members, seed=0)
-    task = steps.begin("demo-employers")
+    task = steps.start("demo-employers")
     loading.register_employers(
         top, employers, units, today, lambda done, total: steps.show(task, done, total)
     )
-    task = steps.begin("demo-importing")
+    task = steps.start("demo-importing")
     return top, loading.finish_roster(imported, scale, lambda done, total: steps.show(task, done, total))
 
 
