@@ -35,9 +35,15 @@ DEMO: Final = "demo"
 def main() -> int:
     """The exit code tells whether all was measured, not whether it was fast enough."""
     parser = argparse.ArgumentParser(description="Measure speed and memory.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join([*BENCHES, DEMO])}; all by default")
-    parser.add_argument("--quick", action="store_true", help="try the benches themselves on tiny sizes; nothing is written")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each measure is taken (3, or 1 with --quick)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"any of {', '.join([*BENCHES, DEMO])}; all by default"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="try the benches themselves on tiny sizes; nothing is written"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="how often each measure is taken (3, or 1 with --quick)"
+    )
     chosen = parser.parse_args()
     known = [*BENCHES, DEMO]
     if unknown := [name for name in chosen.names if name not in known]:

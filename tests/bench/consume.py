@@ -74,9 +74,13 @@ async def consume(ground: Ground, size: Size) -> list[Figure]:
         faststream=rate(lambda: inbox_consumer(urls.worker, ground.kafka, short, few), few),
     )
     return [
-        figure("projection_vs_decode", "events/s", found["projection"], found["decode"], target="ratio >= 0.35"),
+        figure(
+            "projection_vs_decode", "events/s", found["projection"], found["decode"], target="ratio >= 0.35"
+        ),
         figure("effects_vs_decode", "events/s", found["effects"], found["decode"], target="ratio >= 0.2"),
-        figure("effects_vs_faststream", "events/s", found["effects"], found["faststream"], target="ratio >= 20"),
+        figure(
+            "effects_vs_faststream", "events/s", found["effects"], found["faststream"], target="ratio >= 20"
+        ),
     ]
 
 
@@ -106,7 +110,7 @@ async def _decode(kafka: str, topic: Topic, count: int) -> float:
         await reader.stop()
 
 
-async def apply_all(  # noqa: PLR0913, PLR0917 - a consumer has that many
+async def apply_all(
     ground: Ground, urls: DatabaseUrls, topics: Sequence[Topic], handler: Handler, mode: Mode, count: int
 ) -> float:
     """Seconds in which the real consumer applies `count` events, from the first batch on until the last is committed."""
@@ -123,7 +127,7 @@ async def apply_all(  # noqa: PLR0913, PLR0917 - a consumer has that many
     running = asyncio.create_task(Consumer(name, topics, handle, mode, database, ground.kafka).run(stop))
     try:
         async with asyncio.timeout(_DEADLINE):
-            while _applied(name) < count:
+            while _applied(name) < count:  # noqa: ASYNC110 - a metric wakes nobody
                 await asyncio.sleep(0.005)
         return time.perf_counter() - began
     finally:

@@ -1,4 +1,4 @@
-"""How long a new user waits for `make demo`: in a fresh clone with nothing but a package cache, and once more after `make down`."""
+"""How long a new user waits for `make demo`: in a fresh clone with only a package cache, and once more after `make down`."""
 
 import os
 import shutil
@@ -45,7 +45,11 @@ def _try(clone: Path) -> tuple[float, float]:
 
 def _timed(clone: Path, target: str) -> float:
     """Seconds of a make target. Raises RuntimeError with the end of what it said if it fails."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNIONHALL_", "VIRTUAL_ENV"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("UNIONHALL_", "VIRTUAL_ENV"))
+    }
     began = time.perf_counter()
     done = subprocess.run(
         ["make", target],  # noqa: S607 - of whatever PATH the user has

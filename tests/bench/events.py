@@ -24,7 +24,10 @@ def admissions(count: int, topic: Topic, units: Sequence[UUID] = ()) -> list[Eve
     """The first event of each of `count` members, spread over `units`."""
     units = units or [new_id()]
     now = datetime.now(UTC)
-    return [replace(_admission(new_id(), units[place % len(units)], place, now), topic=topic) for place in range(count)]
+    return [
+        replace(_admission(new_id(), units[place % len(units)], place, now), topic=topic)
+        for place in range(count)
+    ]
 
 
 def _admission(member_id: UUID, unit: UUID, place: int, at: datetime) -> Event:
@@ -74,7 +77,9 @@ def records(events: Sequence[Event]) -> list[Record]:
 
 async def publish(kafka: str, topic: Topic, found: Sequence[Record]) -> None:
     """Put records on a topic."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, max_batch_size=256 * 1024, linger_ms=5)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, enable_idempotence=True, max_batch_size=256 * 1024, linger_ms=5
+    )
     await producer.start()
     for key, value, headers, partition in found:
         await producer.send(topic.name, value, key=key, headers=headers, partition=partition)
@@ -86,7 +91,9 @@ async def count_published(kafka: str, topic: Topic) -> int:
     reader = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
     await reader.start()
     try:
-        ends = await reader.end_offsets([TopicPartition(topic.name, place) for place in range(topic.partitions)])
+        ends = await reader.end_offsets(
+            [TopicPartition(topic.name, place) for place in range(topic.partitions)]
+        )
         return sum(ends.values())
     finally:
         await reader.stop()

@@ -69,7 +69,9 @@ class Membership:
 
 
 @asynccontextmanager
-async def membership(ground: Ground, run: str, module: str = "membership_service.app") -> AsyncIterator[Membership]:
+async def membership(
+    ground: Ground, run: str, module: str = "membership_service.app"
+) -> AsyncIterator[Membership]:
     """Start one on a fresh database; `run` names the parts of its worker. Stopped at the end."""
     urls = ground.databases("membership")
     environment = ground.environment("membership", urls)

@@ -101,7 +101,10 @@ class Ground:
             "UNIONHALL_RATE_LIMIT_PER_MINUTE": "0",
         }
         if service == "gateway":
-            settings |= {"UNIONHALL_MEMBERSHIP_URL": f"http://{LOOPBACK}:9", "UNIONHALL_IDENTITY_URL": f"http://{LOOPBACK}:9"}
+            settings |= {
+                "UNIONHALL_MEMBERSHIP_URL": f"http://{LOOPBACK}:9",
+                "UNIONHALL_IDENTITY_URL": f"http://{LOOPBACK}:9",
+            }
         return kept | ports | settings | more
 
     def http(self, module: str, environment: dict[str, str]) -> ChildProcess:
@@ -113,7 +116,9 @@ class Ground:
         port = int(environment["UNIONHALL_WORKER_PORT"])
         return self._start(f"{service}_service.worker", ["--run", run], environment, port)
 
-    def _start(self, module: str, arguments: list[str], environment: dict[str, str], port: int) -> ChildProcess:
+    def _start(
+        self, module: str, arguments: list[str], environment: dict[str, str], port: int
+    ) -> ChildProcess:
         child = python_process(module, ["-m", module, *arguments], self.folder, environment, port)
         child.spawn()
         self.stack.callback(child.stop)

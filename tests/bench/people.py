@@ -32,7 +32,9 @@ def name(serial: int) -> str:
     return surname + _GIVEN[mixed // 20 % len(_GIVEN)] + _GIVEN[mixed // 700 % len(_GIVEN)]
 
 
-def write_roster(path: Path, rows: int, codes: Sequence[str], first_code: str = "", first_rows: int = 0) -> None:
+def write_roster(
+    path: Path, rows: int, codes: Sequence[str], first_code: str = "", first_rows: int = 0
+) -> None:
     """A `.csv` of `rows` people: the first of them in the unit `first_code`, the others in turn in the units `codes`."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

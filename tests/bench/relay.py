@@ -47,7 +47,9 @@ async def relay(ground: Ground, size: Size) -> list[Figure]:
     )
     return [
         figure("relay_vs_send", "events/s", found["relay"], found["send"], target="ratio >= 0.7"),
-        figure("relay_vs_send_batch", "events/s", found["relay"], found["send_batch"], target="ratio >= 0.25"),
+        figure(
+            "relay_vs_send_batch", "events/s", found["relay"], found["send_batch"], target="ratio >= 0.25"
+        ),
         figure(
             "relay_vs_faststream_outbox",
             "events/s",
@@ -84,7 +86,11 @@ class _Measure:
 @asynccontextmanager
 async def _producer(kafka: str) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(
-        bootstrap_servers=kafka, acks="all", enable_idempotence=True, max_batch_size=256 * 1024, max_request_size=2**21
+        bootstrap_servers=kafka,
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=256 * 1024,
+        max_request_size=2**21,
     )
     await producer.start()
     try:
@@ -99,7 +105,8 @@ async def _send(kafka: str, topic: Topic, ready: Sequence[Record]) -> float:
         await producer.partitions_for(topic.name)
         began = time.perf_counter()
         acknowledgements = [
-            await producer.send(topic.name, value, key=key, headers=headers) for key, value, headers, _ in ready
+            await producer.send(topic.name, value, key=key, headers=headers)
+            for key, value, headers, _ in ready
         ]
         await asyncio.gather(*acknowledgements)
         return time.perf_counter() - began

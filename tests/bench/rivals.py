@@ -21,13 +21,13 @@ from tests.bench.events import columns
 
 _QUEUE = "things"
 _TABLE = "rival_outbox"
-_FILL = f"INSERT INTO {_TABLE} (queue, payload, headers) SELECT '{_QUEUE}', * FROM unnest($1::bytea[], $2::jsonb[])"  # noqa: S608
+_FILL = f"INSERT INTO {_TABLE} (queue, payload, headers) SELECT '{_QUEUE}', * FROM unnest($1::bytea[], $2::jsonb[])"
 _DEADLINE = 300.0
 _HANDLERS = 64
 
 
 async def outbox_relay(owner_url: str, kafka: str, topic: Topic, events: Sequence[Event]) -> float:
-    """Seconds in which faststream-outbox, tuned, drains a table of `events` to Kafka: many handlers, large fetches, batched ends."""
+    """Seconds in which faststream-outbox, tuned (many handlers, large fetches, batched ends), drains a table of `events`."""
     # It keeps one connection for each handler and one to fetch.
     engine = create_async_engine(
         make_url(owner_url).set(drivername="postgresql+asyncpg"), pool_size=_HANDLERS + 4
@@ -114,7 +114,9 @@ async def inbox_consumer(worker_url: str, kafka: str, topic: Topic, count: int) 
         subject = UUID(message.headers["ce_subject"])
         sequence = int(message.headers["ce_sequence"])
         unit = UUID(state["organisation_id"])
-        await pool.execute(_ONE, UUID(message.headers["ce_id"]), name, subject, sequence, unit, state["status"])
+        await pool.execute(
+            _ONE, UUID(message.headers["ce_id"]), name, subject, sequence, unit, state["status"]
+        )
         await message.ack()
         left -= 1
         if not left:

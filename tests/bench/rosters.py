@@ -75,12 +75,19 @@ class _Runs:
         try:
             members = await _columns(source, "members")
             files = {
-                "organisations": await self._export(source, "organisations", await _columns(source, "organisations")),
+                "organisations": await self._export(
+                    source, "organisations", await _columns(source, "organisations")
+                ),
                 "members": await self._export(source, "members", members),
-                "outbox": await self._export(source, "outbox", OUTBOX_COLUMNS, "WHERE type LIKE '%.member.%'"),
+                "outbox": await self._export(
+                    source, "outbox", OUTBOX_COLUMNS, "WHERE type LIKE '%.member.%'"
+                ),
             }
             await target.copy_to_table(
-                "organisations", source=files["organisations"], columns=await _columns(source, "organisations"), format="binary"
+                "organisations",
+                source=files["organisations"],
+                columns=await _columns(source, "organisations"),
+                format="binary",
             )
             await calm(self.ground.postgres_url)
             began = time.perf_counter()
@@ -107,7 +114,8 @@ class _Runs:
 
 async def _columns(connection: asyncpg.Connection, table: str) -> list[str]:
     rows = await connection.fetch(
-        "SELECT column_name FROM information_schema.columns WHERE table_name = $1 ORDER BY ordinal_position", table
+        "SELECT column_name FROM information_schema.columns WHERE table_name = $1 ORDER BY ordinal_position",
+        table,
     )
     return [row["column_name"] for row in rows]
 
@@ -138,7 +146,9 @@ class _Memory:
     def growth(self) -> float:
         """What they have towards the end over what they had when the work was under way: about 1 when memory is flat."""
         quarter = max(1, len(self._samples) // 4)
-        return statistics.median(self._samples[-quarter:]) / statistics.median(self._samples[quarter : 2 * quarter] or [1])
+        return statistics.median(self._samples[-quarter:]) / statistics.median(
+            self._samples[quarter : 2 * quarter] or [1]
+        )
 
     def _watch(self) -> None:
         while not self._ended.wait(_SAMPLE_EVERY):
@@ -152,5 +162,3 @@ def _pss_mb(pid: int) -> float:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
     return 0.0
-
-

@@ -54,7 +54,7 @@ async def sizes(small_ground: Ground, size: Size) -> list[Figure]:
     return [figure("search_large_vs_small", "ms", every[0], every[1], target="ratio <= 1.3"), *figures]
 
 
-async def _compare(  # noqa: PLR0913, PLR0917
+async def _compare(
     kind: str, ask: Ask, small: "_Federation", large: "_Federation", blocks: int, rounds: int
 ) -> tuple[list[float], list[float]]:
     """Medians of the large and of the small one, per round."""
@@ -70,7 +70,10 @@ async def _compare(  # noqa: PLR0913, PLR0917
                     reply.raise_for_status()
         for kept, times in zip(medians, taken, strict=True):
             kept.append(statistics.median(times))
-        print(f"  round {number + 1}  {kind:<18} large {medians[0][-1]:.2f} ms  small {medians[1][-1]:.2f} ms", flush=True)
+        print(
+            f"  round {number + 1}  {kind:<18} large {medians[0][-1]:.2f} ms  small {medians[1][-1]:.2f} ms",
+            flush=True,
+        )
     return medians
 
 
@@ -102,7 +105,9 @@ async def _fill(stack: AsyncExitStack, ground: Ground, *, members: int, units: i
     gateway, environment = await asyncio.to_thread(_start_gateway, ground)
     federation = service.federation
     codes = await _found_units(service, units)
-    enterprise = await federation.unit(kind="enterprise", name="示例汽车零部件有限公司工会", code="BENCH-ENTERPRISE")
+    enterprise = await federation.unit(
+        kind="enterprise", name="示例汽车零部件有限公司工会", code="BENCH-ENTERPRISE"
+    )
     top = await federation.user("registrar", federation.root_id)
     registrar = await federation.user("registrar", enterprise["id"])
     file = ground.folder / "roster.csv"
@@ -124,7 +129,9 @@ async def _fill(stack: AsyncExitStack, ground: Ground, *, members: int, units: i
         await connection.close()
     headers = ground.issuer.headers(registrar)
     clients = [
-        await stack.enter_async_context(httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60))
+        await stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60)
+        )
         for url in (address(service.environment), address(environment))
     ]
     return _Federation(clients[0], clients[1], enterprise["id"])
@@ -149,11 +156,9 @@ async def _found_units(service: Membership, count: int) -> list[str]:
         city = number < cities
         kind, parent = ("city", "") if city else ("enterprise", codes[number % cities])
         writer.writerow((code, f"示例第{number}工会", kind, parent, "2025-06-01"))
-    administrator = await service.federation.user("registrar", service.federation.root_id)
     await service.federation.call(
         "POST",
         "/organisations/imports",
-        by=administrator,
         expect=201,
         files={"file": ("units.csv", sheet.getvalue().encode())},
         data={"under": service.federation.root_id},

@@ -44,7 +44,7 @@ _WRITER = f"""
             COMMIT;
         END LOOP;
     END $$
-"""  # noqa: S608 - of constants
+"""
 
 
 async def visible(ground: Ground, size: Size) -> list[Figure]:
@@ -118,7 +118,9 @@ class _Writer:
         self._units = units
 
     @classmethod
-    async def make(cls, ground: Ground, urls: DatabaseUrls, gateway: DatabaseUrls, units: list[str]) -> "_Writer":
+    async def make(
+        cls, ground: Ground, urls: DatabaseUrls, gateway: DatabaseUrls, units: list[str]
+    ) -> "_Writer":
         """Put the writers into the database of membership."""
         source = superuser(ground, urls)
         connection = await asyncpg.connect(source)
@@ -165,7 +167,9 @@ class _Writer:
                 while len(seen) < total:
                     await heard.wait()
                     heard.clear()
-                    rows = await connection.fetch("SELECT id, time FROM facts WHERE id > $1 ORDER BY id", last)
+                    rows = await connection.fetch(
+                        "SELECT id, time FROM facts WHERE id > $1 ORDER BY id", last
+                    )
                     now = time.time()
                     seen += [(now - row["time"].timestamp()) * 1000 for row in rows]
                     last = rows[-1]["id"] if rows else last
