@@ -95,7 +95,9 @@ def event_headers(event: Event) -> Headers:
     return [*headers, ("traceparent", event.traceparent.encode())] if event.traceparent else headers
 
 
-def read_record(topic: str, partition: int, offset: int, headers: Sequence[tuple[str, bytes]], value: bytes | None) -> Received:
+def read_record(
+    topic: str, partition: int, offset: int, headers: Sequence[tuple[str, bytes]], value: bytes | None
+) -> Received:
     """Decode one Kafka record. Raises UnreadableEvent, naming what is wrong but never quoting the value."""
     found = dict(headers)
     try:
