@@ -30,8 +30,9 @@ async def database_revision(url: str) -> str | None:
     """The revision of the database at `url`, None before the first. Raises OSError and asyncpg.PostgresError."""
     connection = await asyncpg.connect(url)
     try:
-        return await connection.fetchval(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
+        found: str | None = await connection.fetchval(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
     except asyncpg.UndefinedTableError:
         return None
     finally:
         await connection.close()
+    return found
