@@ -159,6 +159,10 @@ async def test_an_erased_person_leaves_a_pseudonym_and_a_tombstone(federation: F
     assert (event["type"], event["payload"]) == (MEMBER_ERASED, None)
     rows = await federation.rows("SELECT reason FROM member_history WHERE member_id = $1", UUID(member))
     assert {row["reason"] for row in rows} == {None}
+    (trace,) = await federation.rows(
+        "SELECT * FROM audit_entries WHERE action = 'member.erased' AND subject_id = $1", UUID(member)
+    )
+    assert trace["details"] == '{"reason": "本人申请"}'
     (row,) = await federation.rows("SELECT * FROM members WHERE id = $1", UUID(member))
     sealed = (
         "document_sealed",

@@ -36,8 +36,10 @@ HINT_DAILY_CAP = 100
 _AN_HOUR = 3600
 
 
-async def record(session: WriteSession, member: Member, entry: HistoryEntry) -> None:
-    """Write a step: the member's row under its version, the history entry, the audit entry, and last the event."""
+async def record(
+    session: WriteSession, member: Member, entry: HistoryEntry, details: dict[str, str] | None = None
+) -> None:
+    """Write a step: the member's row under its version, the history entry, the audit entry with `details`, and last the event."""
     try:
         await session.flush()
     except IntegrityError as error:
@@ -48,7 +50,7 @@ async def record(session: WriteSession, member: Member, entry: HistoryEntry) -> 
                 raise Conflict("user-already-member", field="subject") from None
         raise
     repository.add_entry(session, entry)
-    session.audit(f"member.{entry.happening}", "member", member.id, path=member.path)
+    session.audit(f"member.{entry.happening}", "member", member.id, details, path=member.path)
     session.emit(events.event_of(member, entry))
 
 
@@ -165,7 +167,7 @@ async def erase(
     member = await _take(session, caller, Action.MEMBER_ERASE, member_id, version)
     entry = member.erase(Act(by, by.today, reason))
     entry.reason = None
-    await record(session, member, entry)
+    await record(session, member, entry, {"reason": reason})
     await repository.forget_reasons(session, member.id)
     return member
 
@@ -186,15 +188,20 @@ async def apply_for_oneself(
     member_id: UUID,
     organisation_id: UUID,
     person: Person,
-) -> Member:
-    """A signed-in user asks to join. Who is known already (also from former times) goes to the registrar, who knows faces."""
+) -> Member | None:
+    """A signed-in user asks to join. Who is known already (also from former times) goes to the registrar, who knows faces.
+
+    None is for those: a hint like that of `apply_again`, so the caller of this function commits before refusing.
+    """
     path = await repository.organisation_path(session, organisation_id)
     if path is None:
         raise NotFound("not-found")
     blind = sealing.document_blind(ring, person.document_type, person.document_number)
     found = await repository.find_by_document(session, blind)
     if found is not None:
-        raise Conflict("member-known-ask-registrar", field="document_number")
+        await count_hint(session, by)
+        session.audit("member.hint", "member", found.id, path=found.path)
+        return None
     await session.widen_scope(path)
     unit = await organisations.get_to_stand_on(session, organisation_id)
     unit.must_stand()
