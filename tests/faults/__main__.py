@@ -1,12 +1,14 @@
 """`python -m tests.faults [words of rows]`: try all rows, print a table, write `build/faults.json`; exit code 1 if one fails."""
 
 import asyncio
+import itertools
 import json
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,14 @@ from tests.faults.ledger import Found
 SEED = 20261121
 REPORT = Path("build") / "faults.json"
 #: Rows that mostly wait (for a lock's or a session's time to end) are tried side by side.
-SIDE_BY_SIDE = 6
-#: Rows on services of their own, and rows on the one installation: one after the other, the broker's death last.
+SIDE_BY_SIDE = 5
+#: Rows on services of their own; rows on the one installation; and what touches the broker of them all.
 ON_SCRATCH = [*relay.cases(), *consumer.cases(), *poison.cases()]
 ON_PRODUCT = [*moves.cases(), *commands.cases()]
+LAST = commands.last_cases()
 
 
-async def tried(world: Any, case: Case, row: int) -> dict[str, Any]:
+async def tried(world: object, case: Case, row: int) -> dict[str, Any]:
     """The line of the table: first each seeded bug, then the product."""
     began = time.monotonic()
     caught, found, done = True, Found(), 0
@@ -42,7 +45,7 @@ async def tried(world: Any, case: Case, row: int) -> dict[str, Any]:
         found.problems.append(f"{type(error).__name__}: {error}"[:500])
     for problem in found.problems:
         print(f"   {case.fault} {case.point}: {problem}", flush=True)
-    return {
+    line = {
         "fault": case.fault,
         "point": case.point,
         "runs": done,
@@ -53,6 +56,8 @@ async def tried(world: Any, case: Case, row: int) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "passed": bool(found.is_clean and caught and done == case.runs),
     }
+    print(_line(line), flush=True)
+    return line
 
 
 def _told(found: Found) -> str:
@@ -66,21 +71,32 @@ async def all_tried(words: Sequence[str]) -> list[dict[str, Any]]:
     def is_wanted(case: Case) -> bool:
         return all(word in f"{case.fault} {case.point}" for word in words)
 
+    rows = [(row, case) for row, case in enumerate([*ON_SCRATCH, *ON_PRODUCT, *LAST]) if is_wanted(case)]
+    with servers() as (postgres, broker):
+        async with standing_ground(postgres, broker) as ground, AsyncExitStack() as stack:
+            here = None
+            if any(case not in ON_SCRATCH for _, case in rows):
+                here = await stack.enter_async_context(installed(ground))
+            found = await asyncio.gather(
+                _side_by_side(ground, [(row, case) for row, case in rows if case in ON_SCRATCH]),
+                _one_by_one(here, [(row, case) for row, case in rows if case in ON_PRODUCT]),
+            )
+            last = await _one_by_one(here, [(row, case) for row, case in rows if case in LAST])
+            return [*itertools.chain(*found), *last]
+
+
+async def _side_by_side(world: object, rows: Sequence[tuple[int, Case]]) -> list[dict[str, Any]]:
     free = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def in_turn(world: Any, case: Case, row: int) -> dict[str, Any]:
+    async def in_turn(case: Case, row: int) -> dict[str, Any]:
         async with free:
-            return _shown(await tried(world, case, row))
+            return await tried(world, case, row)
 
-    with servers() as (postgres, broker):
-        async with standing_ground(postgres, broker) as ground:
-            wanted = [(case, row) for row, case in enumerate(ON_SCRATCH) if is_wanted(case)]
-            rows = list(await asyncio.gather(*(in_turn(ground, case, row) for case, row in wanted)))
-            wanted = [(case, row) for row, case in enumerate(ON_PRODUCT, len(ON_SCRATCH)) if is_wanted(case)]
-            if wanted:
-                async with installed(ground) as here:
-                    rows += [await in_turn(here, case, row) for case, row in wanted]
-            return rows
+    return list(await asyncio.gather(*(in_turn(case, row) for row, case in rows)))
+
+
+async def _one_by_one(world: object, rows: Sequence[tuple[int, Case]]) -> list[dict[str, Any]]:
+    return [await tried(world, case, row) for row, case in rows]
 
 
 _COLUMNS = {
@@ -91,11 +107,6 @@ _COLUMNS = {
 
 def _line(row: dict[str, Any]) -> str:
     return " ".join(str(row[name]).ljust(width) for name, width in _COLUMNS.items())
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    print(_line(row), flush=True)
-    return row
 
 
 def main(words: Sequence[str]) -> int:

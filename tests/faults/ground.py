@@ -84,16 +84,17 @@ class Program:
 class Ground:
     """Servers, fresh databases, a folder for logs."""
 
-    postgres: str
-    broker: KafkaServer
+    kafka: str
     databases: DatabaseFactory
     folder: Path
+    #: The broker behind `kafka`, when it may be killed.
+    broker: KafkaServer | None = None
     running: list[Program] = field(default_factory=list)
 
-    @property
-    def kafka(self) -> str:
-        """host:port."""
-        return self.broker.bootstrap
+    async def end(self) -> None:
+        """Kill what still runs."""
+        for program in self.running:
+            await program.kill()
 
     def program(self, module: str, *arguments: str, environment: Mapping[str, str]) -> Program:
         """A process to be started."""
@@ -113,10 +114,9 @@ async def standing_ground(postgres: str, broker: KafkaServer) -> AsyncIterator[G
     """The ground; whatever still runs at the end is killed, databases are dropped."""
     factory = DatabaseFactory(postgres, f"f{secrets.token_hex(4)}")
     with TemporaryDirectory(prefix="unionhall-faults-", ignore_cleanup_errors=True) as folder:
-        ground = Ground(postgres, broker, factory, Path(folder))
+        ground = Ground(broker.bootstrap, factory, Path(folder), broker)
         try:
             yield ground
         finally:
-            for program in ground.running:
-                await program.kill()
+            await ground.end()
             await asyncio.to_thread(factory.drop_all)

@@ -13,9 +13,11 @@ from tests.faults.scratch import scratch_service
 CAUGHT_UP = 30
 
 
-async def killed_relay(ground: Ground, attempt: Attempt, *, point: str) -> Found:
+async def killed_relay(
+    ground: Ground, attempt: Attempt, *, point: str, takeover_wait: float | None = None
+) -> Found:
     """Writers commit while a relay dies and its successor takes over; one transaction outlives the dead one."""
-    async with scratch_service(ground, attempt.seed) as scratch:
+    async with scratch_service(ground, attempt.seed, takeover_wait) as scratch:
         relay = scratch.worker("relay")
         await scratch.commit(scratch.events(50))
         async with scratch.slow_commit(scratch.strangers(5)):

@@ -42,6 +42,8 @@ class Scratch:
     topic: Topic
     database: Database
     dice: random.Random
+    #: Seconds that a relay waits after one that did not sign off; None for those of the product.
+    takeover_wait: float | None = None
     ledger: list[Fact] = field(default_factory=list)
     versions: dict[UUID, int] = field(default_factory=dict)
 
@@ -57,6 +59,8 @@ class Scratch:
             consumer=f"{self.service}.{name}",
             slow=slow,
         )
+        if self.takeover_wait is not None:
+            task = task.model_copy(update={"takeover_wait": self.takeover_wait})
         environment = {VARIABLE: task.model_dump_json()}
         return self.ground.program("tests.faults.scratch_worker", "--run", run, environment=environment)
 
@@ -163,7 +167,9 @@ class Scratch:
 
 
 @asynccontextmanager
-async def scratch_service(ground: Ground, seed: int) -> AsyncIterator[Scratch]:
+async def scratch_service(
+    ground: Ground, seed: int, takeover_wait: float | None = None
+) -> AsyncIterator[Scratch]:
     """A fresh database and fresh topics."""
     urls = await asyncio.to_thread(ground.databases, SERVICE, migrated=False)
     await asyncio.to_thread(prepare, urls, *handlers.TABLES)
@@ -173,7 +179,7 @@ async def scratch_service(ground: Ground, seed: int) -> AsyncIterator[Scratch]:
     await ensure_topics(ground.kafka, [progress_topic(service)])
     database = Database(urls.app, pool_size=4, application_name="faults")
     try:
-        yield Scratch(ground, urls, service, topic, database, random.Random(seed))
+        yield Scratch(ground, urls, service, topic, database, random.Random(seed), takeover_wait)
     finally:
         await database.close()
 

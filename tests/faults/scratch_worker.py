@@ -37,6 +37,7 @@ class Task(BaseModel):
     batch: int = 50
     #: Seconds that the handler takes.
     slow: float = 0.0
+    takeover_wait: float = TAKEOVER_WAIT
 
 
 def setup(task: Task) -> WorkerSetup:
@@ -54,7 +55,12 @@ def setup(task: Task) -> WorkerSetup:
         host="127.0.0.1",
         port=0,
         relay=Relay(
-            task.worker_url, task.kafka, task.service, topics=[topic], takeover_wait=TAKEOVER_WAIT, page=40
+            task.worker_url,
+            task.kafka,
+            task.service,
+            topics=[topic],
+            takeover_wait=task.takeover_wait,
+            page=40,
         ),
         consumers=[
             Consumer(task.consumer, [topic], handle, task.mode, database, task.kafka, batch=task.batch)

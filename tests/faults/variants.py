@@ -200,7 +200,7 @@ def count_without_sequence() -> None:
 def no_parking() -> None:
     """What comes behind a dead letter is applied all the same."""
 
-    async def nobody_waits(_: Applier, __: Any, events: list[Received], ___: Any) -> list[Received]:
+    async def nobody_waits(_: Applier, __: Any, events: list[Received], *___: Any) -> list[Received]:
         return events
 
     put(Applier, "_park", nobody_waits)
@@ -292,7 +292,7 @@ def rebuild_forgets_the_tail() -> None:
             await repository.note_building(opened, slot, built_up_to=chunk[-1][0])
         if len(chunk) == use_cases.REBUILD_CHUNK:
             return False
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)
         await repository.make_live(opened, slot, built_up_to=built_up_to)
         return True
 

@@ -93,3 +93,18 @@ async def test_an_unreadable_record_is_a_dead_letter_and_the_rest_goes_on(
     assert [letter["state"] for letter in letters] == ["dead"]
     assert letters[0]["cause"].startswith("UnreadableEvent")
     assert letters[0]["value"] == value
+
+
+async def test_only_what_comes_behind_an_unreadable_record_waits(
+    bench: Bench, eventually: Eventually
+) -> None:
+    sick = new_id()
+    async with producing(bench) as send:
+        await send(noted(bench.topic, sick, 1))
+        await send(noted(bench.topic, sick, 2), value=b"{")
+        await send(noted(bench.topic, sick, 3))
+        bench.start(consumer_of(bench, act, "effects"))
+        await eventually(lambda: rows(bench, "SELECT 1 FROM consumer_offsets HAVING sum(next_offset) = 3"))
+    states = await rows(bench, 'SELECT state FROM dead_letters ORDER BY "offset"')
+    assert [row["state"] for row in states] == ["dead", "parked"]
+    assert await sequences(bench, sick) == [1]

@@ -112,9 +112,9 @@ class Applier:
         async with self._database.write(Scope.everything()) as session:
             connection = await driver(session)
             await self._move(connection, moves)
+            fresh = await self._admit(connection, events, records, [record for record, _ in unreadable])
             for record, error in unreadable:
                 await self._bury(connection, record, error, tries=1)
-            fresh = await self._admit(connection, events, records)
             if fresh:
                 with batch_span(self._name, fresh):
                     await self._handler(session, fresh)
@@ -142,7 +142,11 @@ class Applier:
                 self.positions[step.place] = step.next
 
     async def _admit(
-        self, connection: asyncpg.Connection, events: list[Received], records: Sequence[Any]
+        self,
+        connection: asyncpg.Connection,
+        events: list[Received],
+        records: Sequence[Any],
+        unreadable: Sequence[Any],
     ) -> list[Received]:
         """What the handler is to see. Effects: nothing twice, nothing too old to tell, nothing behind a dead letter."""
         if self._mode == "projection" or not events:
@@ -152,21 +156,30 @@ class Applier:
             skipped = len(events) - len(recent)
             CONSUMER_RETRIES.labels(consumer=self._name, reason="too-old").inc(skipped)
             logger.warning("consumer %s skipped %s events older than its inbox", self._name, skipped)
-        free = await self._park(connection, recent, records)
+        free = await self._park(connection, recent, records, unreadable)
         return await self._enter(connection, free)
 
     async def _enter(self, connection: asyncpg.Connection, events: list[Received]) -> list[Received]:
         return await inbox.enter(connection, self._name, events)
 
     async def _park(
-        self, connection: asyncpg.Connection, events: list[Received], records: Sequence[Any]
+        self,
+        connection: asyncpg.Connection,
+        events: list[Received],
+        records: Sequence[Any],
+        unreadable: Sequence[Any],
     ) -> list[Received]:
-        """Put events whose key has a dead letter behind it; the others."""
+        """Put aside events whose key has a dead letter before them, from earlier or in this batch; the others."""
         keys = sorted({record.key for record in records if record.key is not None})
         blocked = await dead_letters.open_keys(connection, self._name, keys)
-        if not blocked:
+        first = {(dead.topic, dead.key): dead.offset for dead in reversed(unreadable) if dead.key is not None}
+        if not blocked and not first:
             return events
-        waiting = {_place(record): record for record in records if record.key in blocked}
+        waiting = {
+            _place(record): record
+            for record in records
+            if record.key in blocked or record.offset > first.get((record.topic, record.key), record.offset)
+        }
         for event in events:
             if record := waiting.get(_place(event)):
                 letter = _record(record)
