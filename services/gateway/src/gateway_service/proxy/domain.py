@@ -14,6 +14,7 @@ OWNERS: Final[dict[str, str]] = {
     "members": "membership",
     "transfers": "membership",
     "rosters": "membership",
+    "audit": "membership",
     "me": "membership",
 }
 
