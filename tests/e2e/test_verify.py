@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,19 @@ from unionhall_cli.verify.programs import audit_findings, database_findings, vie
 pytestmark = pytest.mark.timeout(240)
 
 #: A made-up person of the unassigned region 999999.
-DOCUMENT = b"999999199003071238"
+DOCUMENT = b"999999199003071234"
 DEAD_LETTERS = TopicPartition("unionhall.gateway.views.dead-letters.v1", 0)
 
 
-@pytest.fixture(autouse=True)
-def loaded(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def loaded(stack: RunningStack) -> Iterator[None]:
     """The command finds the stack of the tests, with a federation in it."""
-    monkeypatch.setenv(HOME_VARIABLE, str(stack.layout.root))
-    monkeypatch.setenv("UNIONHALL_LANG", "en")
-    ran = CliRunner().invoke(app, ["demo", "--scale", "tiny", "--json"])
-    assert ran.exit_code == 0, ran.output
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOME_VARIABLE, str(stack.layout.root))
+        patch.setenv("UNIONHALL_LANG", "en")
+        ran = CliRunner().invoke(app, ["demo", "--scale", "tiny", "--json"])
+        assert ran.exit_code == 0, ran.output
+        yield
 
 
 def sql(stack: RunningStack, service: str, *statements: str) -> Any:
@@ -111,7 +113,7 @@ ON_DATABASES = {
         "gateway",
         """INSERT INTO facts (event_id, topic, type, source, subject, sequence, time, member_id, data)
         SELECT gen_random_uuid(), topic, type, source, subject, 1000, time, NULL, data FROM facts
-        WHERE topic LIKE '%enterprises%' AND time > now() - interval '1 day' LIMIT 1 RETURNING subject""",
+        WHERE topic LIKE '%members%' AND time > now() - interval '1 day' LIMIT 1 RETURNING subject""",
         "DELETE FROM facts WHERE subject = '{id}' AND sequence = 1000",
     ),
     "I6 membership: members": (
@@ -138,11 +140,13 @@ ON_DATABASES = {
 }
 
 
-@pytest.mark.parametrize("place", ON_DATABASES)
-def test_what_is_planted_in_a_database_is_named(stack: RunningStack, place: str) -> None:
-    service, plant, heal = ON_DATABASES[place]
-    with changed(stack, service, plant, heal) as offender:
-        assert breaches(database_findings()) == {place: [offender]}
+def test_what_is_planted_in_the_databases_is_named(stack: RunningStack) -> None:
+    with ExitStack() as planted:
+        offenders = {
+            place: [planted.enter_context(changed(stack, service, plant, heal))]
+            for place, (service, plant, heal) in ON_DATABASES.items()
+        }
+        assert breaches(database_findings()) == offenders
     assert breaches(database_findings()) == {}
 
 
@@ -179,7 +183,6 @@ def test_i7_sees_a_figure_that_the_events_do_not_give(stack: RunningStack) -> No
 
 
 def test_i8_sees_an_edited_audit_entry(stack: RunningStack) -> None:
-    assert breaches(audit_findings()) == {}
     plant = "UPDATE audit_entries SET action = action || '!' WHERE id = (SELECT min(entry_id) FROM audit_chain) RETURNING id"
     heal = "UPDATE audit_entries SET action = rtrim(action, '!') WHERE id = {id}"
     with changed(stack, "membership", plant, heal):
