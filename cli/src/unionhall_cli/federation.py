@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,10 @@ from unionhall_cli.output import give_up, give_up_with, language
 CLIENT_ID = "unionhall-cli"
 #: Seconds before its end at which a token is no longer used.
 MARGIN = 60
+#: Seconds for which an answer "come back later" is followed.
+PATIENCE = 60
+SERVICE_UNAVAILABLE = int(httpx.codes.SERVICE_UNAVAILABLE)
+LATER = frozenset({int(httpx.codes.TOO_MANY_REQUESTS), SERVICE_UNAVAILABLE})
 
 
 def gateway_url() -> str:
@@ -43,15 +48,29 @@ def token(user: str) -> str:
         "password": PASSWORD,
         "scope": "openid",
     }
-    try:
-        answer = httpx.post(f"{gateway}/identity/token", data=form, timeout=10, trust_env=False)
-    except httpx.HTTPError:
-        give_up("gateway-silent", url=gateway)
-    if answer.status_code != httpx.codes.OK:
+    address = f"{gateway}/identity/token"
+    answer = _patiently(gateway, lambda: httpx.post(address, data=form, timeout=30, trust_env=False))
+    if answer.status_code in {httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED}:
         give_up("no-such-user", user=user)
+    if answer.is_error:
+        _refuse(answer)
     fresh = str(answer.json()["access_token"])
     write_private(kept, known | {f"{gateway} {user}": fresh})
     return fresh
+
+
+def _patiently(url: str, send: Callable[[], httpx.Response], later: frozenset[int] = LATER) -> httpx.Response:
+    """The answer; one that says "come back later" is taken at its word, for PATIENCE seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            answer = send()
+        except httpx.HTTPError:
+            give_up("gateway-silent", url=url)
+        pause = float(answer.headers.get("Retry-After", 1))
+        if answer.status_code not in later or time.monotonic() + pause > deadline:
+            return answer
+        time.sleep(pause)
 
 
 def _ends_at(bearer: str) -> float:
@@ -88,14 +107,12 @@ class Federation:
             "Authorization": f"Bearer {token(self.user)}",
             "Accept-Language": language(),
         }
-        while True:
-            try:
-                answer = self._client.request(method, path, headers=headers, **more)
-            except httpx.HTTPError:
-                give_up("gateway-silent", url=str(self._client.base_url))
-            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
-                return answer
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
+        # A file is read once, so an upload is sent once; what else a key or a GET makes harmless is sent again.
+        harmless = "files" not in more and (method == "GET" or "Idempotency-Key" in headers)
+        send = partial(self._client.request, method, path, headers=headers, **more)
+        return _patiently(
+            str(self._client.base_url), send, LATER if harmless else LATER - {SERVICE_UNAVAILABLE}
+        )
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -55,12 +55,8 @@ def view_finding(*, quiet: bool) -> Finding:
             return Finding(
                 "I7", "gateway: dashboard", Verdict.BREACH, [words("not-rebuilt", state=str(last["state"]))]
             )
-        said, complaint = services.program("gateway", "gateway_service.operate", "compare").communicate()
-        if not said:
-            return _unable("I7", "gateway: dashboard", complaint)
-        compared = json.loads(said)
-        if compared["same"] is not None:
-            differs = [] if compared["same"] else [f"{compared['before']} ≠ {compared['live']}"]
+        if last["same"] is not None:
+            differs = [] if last["same"] else [f"{last['before']} ≠ {last['fingerprint']}"]
             return Finding.of("I7", "gateway: dashboard", differs)
     return Finding("I7", "gateway: dashboard", Verdict.SKIPPED, [words("verify-busy")])
 
