@@ -16,9 +16,10 @@ from local_stack import KafkaServer
 from shared.kernel.crash import EXIT_CODE, VARIABLE
 from shared.testing.databases import DatabaseFactory
 from shared.testing.servers import own_kafka, running_postgres
+from shared.testing.waiting import eventually
 
-#: Seconds for a process to reach the point where it is to die, and to end when asked to.
-DEATH = 60
+#: Seconds for a process to reach the point where it is to die (the machine may be busy), and to end when asked to.
+DEATH = 120
 GRACE = 25
 
 
@@ -32,9 +33,11 @@ class Program:
     environment: Mapping[str, str]
     log: Path
     process: Process | None = None
+    _served: int = 0
 
     async def start(self, *, crash: str = "", bug: str | None = None) -> None:
         """Start it, to die at `crash` ("relay.after_send:2"), with a seeded bug."""
+        self._served = self.log.read_bytes().count(b"Uvicorn running") if self.log.exists() else 0
         run = ["-m", self.module] if bug is None else ["-m", "tests.faults.variants", bug, self.module]
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -46,6 +49,11 @@ class Program:
                 stderr=log,
             )
         self.ground.running.append(self)
+
+    async def is_up(self) -> None:
+        """Wait until it serves: starting an interpreter on a busy machine says nothing about the product."""
+        before = self._served
+        await eventually(lambda: self.log.read_bytes().count(b"Uvicorn running") > before, DEATH, every=0.1)
 
     @property
     def is_running(self) -> bool:

@@ -84,7 +84,7 @@ class Installation:
         await program.start(crash=crash, bug=bug)
         return program
 
-    async def ready(self, *names: str, timeout: float = 60) -> None:
+    async def ready(self, *names: str, timeout: float = 120) -> None:
         """Wait until these processes say so."""
         async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
 
@@ -247,7 +247,7 @@ async def installed(ground: Ground) -> AsyncIterator[Installation]:
             async def is_known() -> bool:
                 return (await user.get(f"/organisations/{root_id}/dashboard")).is_success
 
-            await eventually(is_known, 60, every=0.5)
+            await eventually(is_known, 120, every=0.5)
             await here.grant(user, root_id, REGISTRAR)
         # Callers and their posts are remembered for some seconds.
         await asyncio.sleep(6)

@@ -74,7 +74,7 @@ async def poisoned(ground: Ground, attempt: Attempt, *, poison: Poison) -> Found
         workers = [scratch.worker("consumers"), scratch.worker("consumers")]
         for worker in workers:
             await worker.start(bug=attempt.bug)
-        await scratch.read(60)
+        await scratch.read(120)
         found = await _letters(scratch, poison, bad)
         await scratch.rows("INSERT INTO cured VALUES (true)")
         for _ in range(2):
@@ -121,7 +121,7 @@ async def _redriven(scratch: Scratch, poison: Poison) -> None:
         )
         return not open_
 
-    await eventually(is_over, 30, every=0.2)
+    await eventually(is_over, 60, every=0.2)
 
 
 def cases() -> list[Case]:

@@ -92,12 +92,13 @@ def cursor_on_id() -> None:
         look_ = await source.look(self._progress)
         if look_.before_first is None:
             return 0
-        before = Progress(self._progress.previous, None, max(self._progress.last_id, look_.before_first))
-        rows = await source.page(before, before.last_id, self._page)
-        await (await sender.send(rows)).settled()
+        count, last = 0, max(self._progress.last_id, look_.before_first)
+        while rows := await source.page(self._progress, last, self._page):
+            await (await sender.send(rows)).settled()
+            count, last = count + len(rows), rows[-1]["id"]
         crash_point("relay.before_progress")
-        await self._note(source, Progress(look_.target, None, rows[-1]["id"]), look_.at)
-        return len(rows)
+        await self._note(source, Progress(look_.target, None, last), look_.at)
+        return count
 
     put(OutboxSource, "look", look)
     put(OutboxSource, "page", page)
