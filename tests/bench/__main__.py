@@ -5,6 +5,8 @@ Speeds are compared with a ceiling of the same run, never with figures of anothe
 
 import argparse
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -48,6 +50,8 @@ def main() -> int:
     known = [*BENCHES, DEMO]
     if unknown := [name for name in chosen.names if name not in known]:
         parser.error(f"no bench is called {', '.join(unknown)}; there are {', '.join(known)}")
+    # Servers of a bench that is told to end are stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     size = Size(quick=chosen.quick, rounds=chosen.rounds or (1 if chosen.quick else 3))
     figures: list[Figure] = []
     for name in chosen.names or known:
