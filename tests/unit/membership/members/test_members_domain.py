@@ -63,6 +63,18 @@ def test_nobody_approves_an_own_application() -> None:
     member.approve("1", act(By("other issuer", "anna", AT)))
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_who_rewrites_an_application_may_not_approve_it(*, is_linked: bool) -> None:
+    member = applicant()
+    if is_linked:
+        member.link("iss", "carl", act(BERT))
+    else:
+        member.change(DETAILS, act(BERT))
+    with pytest.raises(Forbidden, match="four-eyes"):
+        member.approve("1", act(BERT))
+    member.approve("1", act(ANNA))
+
+
 def test_a_return_needs_a_reason_and_frees_the_affiliation() -> None:
     member = applicant()
     with pytest.raises(Invalid, match="reason-missing"):

@@ -220,12 +220,14 @@ class Member:
         """Correct or complete what is known of the person."""
         self._must(set(MemberStatus) - {MemberStatus.DECEASED}, "member-deceased")
         self.take(details)
+        self._answer_for(act)
         return self._step(Happening.CHANGED, act)
 
     def link(self, issuer: str, subject: str, act: Act) -> HistoryEntry:
         """Say which user of the identity provider this member is."""
         self._must(set(MemberStatus) - {MemberStatus.DECEASED}, "member-deceased")
         self.user_issuer, self.user_subject = issuer, subject
+        self._answer_for(act)
         return self._step(Happening.CHANGED, act)
 
     def retain(self, act: Act) -> HistoryEntry:
@@ -307,6 +309,11 @@ class Member:
             self.status = MemberStatus.WITHDRAWN
             self._leave(act.on)
         return self._step(Happening.ERASED, act)
+
+    def _answer_for(self, act: Act) -> None:
+        """Who changes an application answers for it: otherwise one person could rewrite another's and approve it alone."""
+        if self.status is MemberStatus.APPLIED:
+            self.applied_by_issuer, self.applied_by_subject = act.by.issuer, act.by.subject
 
     def _must(self, statuses: frozenset[MemberStatus] | set[MemberStatus], code: str) -> None:
         if self.erased_at is not None:
