@@ -246,6 +246,13 @@ async def test_a_user_applies_for_himself_and_sees_himself_alone(federation: Fed
     second = person(document_number=body["document_number"]) | {"organisation_id": unit["id"]}
     stranger = await federation.call("POST", "/me/application", by="fred", expect=409, json=second)
     assert stranger["code"] == "member-known-ask-registrar"
+    (trace,) = await federation.rows(
+        "SELECT * FROM audit_entries WHERE action = 'member.hint' AND subject_id = $1",
+        UUID(application["id"]),
+    )
+    assert trace["actor_subject"] == "fred"
+    await _set_uses(federation, "fred", "hint", 100)
+    await federation.call("POST", "/me/application", by="fred", expect=429, json=second)
     twice = person() | {"organisation_id": unit["id"]}
     assert (await federation.call("POST", "/me/application", by=eva, expect=409, json=twice))[
         "code"

@@ -158,3 +158,15 @@ async def test_a_moved_unit_takes_members_and_transfers_along(federation: Federa
         "POST", f"/transfers/{transfer['id']}/acceptance", by=carl, version=transfer["version"]
     )
     assert (await federation.call("GET", f"/members/{member}", by=watcher))["organisation_id"] == new["id"]
+
+
+async def test_every_look_beyond_the_own_side_is_counted_also_in_vain(federation: Federation) -> None:
+    unit = await federation.unit()
+    carl = await federation.user("registrar", unit["id"])
+    body = {"to_organisation_id": unit["id"], "reason": "入职", "document_number": number()}
+    await federation.call("POST", "/transfers", by=carl, json=body, expect=404)
+    await federation.call("POST", "/transfers", by=carl, json=body, expect=404)
+    (count,) = await federation.rows("SELECT uses FROM daily_uses WHERE subject = $1 AND kind = 'hint'", carl)
+    assert count["uses"] == 2
+    traces = await federation.rows("SELECT * FROM audit_entries WHERE actor_subject = $1", carl)
+    assert [trace["action"] for trace in traces] == ["member.looked-up", "member.looked-up"]

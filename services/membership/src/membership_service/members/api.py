@@ -34,7 +34,6 @@ from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
 from shared.web.conditional import IfMatch, set_etag
 from shared.web.hot import Hot
-from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
 from shared.web.session import Apart, CurrentClock, Keys, Read, Write
@@ -251,20 +250,21 @@ async def get_own_member(session: Write, caller: CurrentCaller, ring: Keys) -> D
     return DetailReply.detail(await use_cases.own(session, caller), ring, [])
 
 
-@own_router.post("/application", status_code=status.HTTP_201_CREATED)
+@own_router.post("/application", status_code=status.HTTP_201_CREATED, response_model=ApplicationReply)
 async def apply_for_oneself(
-    body: ApplicationBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    ring: Keys,
-    clock: CurrentClock,
-) -> ApplicationReply:
+    body: ApplicationBody, hot: Hot, apart: Apart, caller: CurrentCaller, ring: Keys, clock: CurrentClock
+) -> Response:
     """Ask to join for oneself."""
     by = By.caller(caller, clock.now())
     person = _person(body, by)
-    member = await use_cases.apply_for_oneself(session, by, ring, new_id(), body.organisation_id, person)
-    return _reply(member, person)
+    async with apart() as session:
+        await hot.claim.hold(session)
+        member = await use_cases.apply_for_oneself(session, by, ring, new_id(), body.organisation_id, person)
+        if member is not None:
+            response = _application(member, person)
+            await hot.claim.keep(session, response)
+            return response
+    raise Conflict("member-known-ask-registrar", field="document_number")
 
 
 def _person(body: PersonBody, by: By) -> Person:

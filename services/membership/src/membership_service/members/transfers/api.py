@@ -17,10 +17,11 @@ from membership_service.members.transfers.schemas import (
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
 from shared.web.conditional import IfMatch, set_etag
+from shared.web.hot import Hot
 from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import Apart, CurrentClock, Keys, Read, Write
 
 router = api_router("/api/v1/transfers", "transfers")
 member_router = api_router("/api/v1/members", "transfers")
@@ -54,27 +55,30 @@ async def request_for_oneself(
     return TransferReply.of(transfer)
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post("", status_code=status.HTTP_201_CREATED, response_model=TransferReply)
 async def request_by_document(
-    body: DocumentTransferBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    ring: Keys,
-    clock: CurrentClock,
-) -> TransferReply:
+    body: DocumentTransferBody, hot: Hot, apart: Apart, caller: CurrentCaller, ring: Keys, clock: CurrentClock
+) -> Response:
     """Ask for somebody who is a member elsewhere, by the document: asked by the new side."""
-    transfer = await use_cases.request_by_document(
-        session,
-        caller,
-        By.caller(caller, clock.now()),
-        ring,
-        body.document_type,
-        body.document_number,
-        body.to_organisation_id,
-        body.reason,
-    )
-    return TransferReply.of(transfer)
+    by = By.caller(caller, clock.now())
+    async with apart() as session:
+        await use_cases.count_look_up(session, caller, by, body.to_organisation_id)
+    async with apart() as session:
+        await hot.claim.hold(session)
+        transfer = await use_cases.request_by_document(
+            session,
+            caller,
+            by,
+            ring,
+            body.document_type,
+            body.document_number,
+            body.to_organisation_id,
+            body.reason,
+        )
+        reply = TransferReply.of(transfer).model_dump_json()
+        response = Response(reply, status.HTTP_201_CREATED, media_type="application/json")
+        await hot.claim.keep(session, response)
+    return response
 
 
 @router.get("")

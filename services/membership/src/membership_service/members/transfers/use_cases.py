@@ -48,6 +48,14 @@ async def request_for_oneself(
     return await _request(session, by, member, target, reason, is_released=False)
 
 
+async def count_look_up(session: WriteSession, caller: Caller, by: By, target_id: UUID) -> None:
+    """Count and audit a look beyond the caller's scope, in a transaction of its own: whatever is found, it stays counted."""
+    target = await organisations.get(session, target_id)
+    caller.require(Action.MEMBER_TRANSFER, target.path)
+    await count_hint(session, by)
+    session.audit("member.looked-up", "organisation", target.id, path=target.path)
+
+
 async def request_by_document(
     session: WriteSession,
     caller: Caller,
@@ -58,7 +66,7 @@ async def request_by_document(
     target_id: UUID,
     reason: str,
 ) -> Transfer:
-    """The new side asks for somebody whom it does not see, by the document. The look-up is counted and audited.
+    """The new side asks for somebody whom it does not see, by the document; `count_look_up` was committed before.
 
     Raises NotFound("not-found") for nobody or somebody who belongs nowhere: such a person applies instead.
     """
@@ -67,7 +75,6 @@ async def request_by_document(
     checked = check(document_type, document_number, by.today)
     if checked.problem:
         raise Invalid(checked.problem, field="document_number")
-    await count_hint(session, by)
     blind = sealing.document_blind(ring, document_type, checked.number)
     found = await members.find_by_document(session, blind)
     if found is None or found.status not in BELONGING:
