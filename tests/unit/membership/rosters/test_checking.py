@@ -78,6 +78,22 @@ def test_one_wrong_cell_is_named(cells: dict[str, Cell], column: Column, code: s
     assert codes(**cells) == {(column, code)}
 
 
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("990000199003070015", ""),
+        ("13900001234", ""),
+        ("E12345678", ""),
+        ("三月", "三月"),
+        ("2024-02-30 00:00", "2024-02-30 00:00"),
+    ],
+)
+def test_a_number_in_a_column_of_dates_is_not_shown(cell: str, shown: str) -> None:
+    problems = check(入会日期=cell)
+    assert isinstance(problems, list)
+    assert [problem.masked for problem in problems] == [shown]
+
+
 def test_all_wrong_cells_of_a_row_are_named_at_once() -> None:
     assert len(codes(姓名="", 证件号码="123", 手机号="1", 性别="?", 入会日期="?")) == 5
 

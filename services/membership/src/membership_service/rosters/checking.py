@@ -53,6 +53,9 @@ Word = TypeVar("Word", DocumentType, Gender, EmploymentForm)
 
 _EARLIEST: Final = date(1900, 1, 1)
 _MAX_TEXT: Final = 64
+#: Of a date with its hour; a phone and most documents have more.
+_DATE_DIGITS: Final = 10
+_LETTER_AND_DIGIT: Final = re.compile(r"[A-Za-z]\d")
 #: What a spreadsheet program writes into a `.csv` after it took an 18-digit number for a quantity.
 _SCIENTIFIC: Final = re.compile(r"\d([.,]\d+)?E\+?\d+", re.IGNORECASE | re.ASCII)
 
@@ -173,7 +176,7 @@ class RowChecker:
         try:
             found = date_of(cell)
         except (ValueError, OverflowError):
-            problems.append(CellProblem(column, "roster-date-invalid", plain_cell(cell)[:20]))
+            problems.append(CellProblem(column, "roster-date-invalid", _no_number(plain_cell(cell)[:20])))
             return None
         if found is not None and not _EARLIEST <= found <= self.today:
             problems.append(CellProblem(column, "roster-date-impossible", found.isoformat()))
@@ -202,6 +205,12 @@ class RowChecker:
             shown = text if len(text) <= 12 and not any(character.isdigit() for character in text) else ""
             problems.append(CellProblem(column, code, shown))
         return found
+
+
+def _no_number(text: str) -> str:
+    """`text`, or nothing when it has more digits than a date, or digits behind a letter: a number may have slipped a column."""
+    digits = sum(character.isdigit() for character in text.partition(":")[0])
+    return text if digits <= _DATE_DIGITS and not _LETTER_AND_DIGIT.search(text) else ""
 
 
 def _born_in(checked: documents.Checked) -> Column:

@@ -20,7 +20,7 @@ def problem(column: Column, code: str, masked: str = "''", params: str = "'{}'::
     return f"jsonb_build_array({one})"
 
 
-#: A code that holds a long number is not shown: it may be somebody's.
+#: A code that holds a long number is neither shown nor kept: it may be somebody's.
 _UNKNOWN_UNIT: Final = problem(
     Column.ORGANISATION,
     "'roster-organisation-unknown'",
@@ -36,7 +36,8 @@ _TWICE: Final = problem(
 
 #: $4 path and $5 path end of the import's unit.
 REJECT_UNKNOWN_UNITS: Final = f"""
-    UPDATE roster_rows r SET outcome = 'rejected', problems = {_UNKNOWN_UNIT}
+    UPDATE roster_rows r SET outcome = 'rejected', problems = {_UNKNOWN_UNIT},
+        organisation_code = CASE WHEN r.organisation_code ~ '[0-9]{{8}}' THEN NULL ELSE r.organisation_code END
     WHERE {RANGE} AND r.outcome = 'created' AND r.organisation_code IS NOT NULL AND NOT EXISTS (
         SELECT FROM organisations o
         WHERE o.code = r.organisation_code AND o.dissolved_on IS NULL AND o.path >= $4 AND o.path < $5
