@@ -4,8 +4,10 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from gateway_service.dashboard.handlers import apply
+from gateway_service.live import api
 from shared.database.engine import Database
 from shared.database.scope import Scope
 from shared.directory import replica
@@ -95,3 +97,31 @@ async def test_a_client_that_comes_back_is_told_to_read_anew(
         again = issuer.headers("province") | {"Last-Event-ID": "7"}
         follower = await follow(stack, client, PROVINCE, again)
         assert await follower.next_event() == "reload"
+
+
+@pytest.mark.usefixtures("fed")
+@pytest.mark.parametrize("ended", ["token", "post"])
+async def test_an_open_stream_ends_with_the_token_and_with_the_post(
+    gateway: httpx.AsyncClient,
+    issuer: Issuer,
+    worker: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: str,
+) -> None:
+    monkeypatch.setattr(api, "RECHECK_SECONDS", 0.2)
+    callers = gateway._transport.app.state.callers  # type: ignore[attr-defined]
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(on_a_port(gateway._transport.app))  # type: ignore[attr-defined]
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
+        follower = await follow(stack, client, PROVINCE, issuer.headers("province"))
+        with pytest.raises(TimeoutError):
+            await follower.next_event(1)
+        if ended == "token":
+            callers._verifier._issuer, callers._verifier._remembered = "https://other.test", {}
+        else:
+            async with worker.write(Scope.everything()) as session:
+                await session.execute(text("UPDATE directory_posts SET ends_on = '2026-01-02'"))
+                await session.commit()
+            callers._kept.clear()
+        with pytest.raises(AssertionError, match="the stream ended"):
+            await follower.next_event()

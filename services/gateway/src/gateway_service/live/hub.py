@@ -36,15 +36,26 @@ class LiveHub:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def changes(self, path: str) -> AsyncIterator[str]:
-        """Yield "changed" whenever something at or below `path` changed, "reload" when changes may have been missed."""
+    async def changes(self, path: str, pause: float) -> AsyncIterator[str | None]:
+        """Yield "changed" whenever something at or below `path` changed, "reload" when changes may have been missed.
+
+        Also None, once in `pause` seconds however much changes: time to see whether the reader may still listen.
+        """
         queue: asyncio.Queue[str] = asyncio.Queue(_QUEUE)
         self._subscribers[queue] = path
+        clock = asyncio.get_running_loop()
+        until = clock.time() + pause
         try:
             while True:
-                yield await queue.get()
+                news: str | None = None
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(until):
+                        news = await queue.get()
+                if news is None:
+                    until = clock.time() + pause
                 while not queue.empty():  # several changes at once are one piece of news
-                    queue.get_nowait()
+                    news = queue.get_nowait()
+                yield news
         finally:
             del self._subscribers[queue]
 
