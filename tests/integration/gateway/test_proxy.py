@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gateway_service.proxy.documents import merge
+from shared.web import body
 from tests.integration.gateway.conftest import Owner, on_a_port
 from tests.support.tokens import Issuer
 
@@ -27,14 +28,14 @@ async def test_nothing_is_passed_on_without_a_good_token(gateway: httpx.AsyncCli
 async def test_the_owner_gets_the_request_and_the_client_its_answer(
     gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
 ) -> None:
-    body = {"name": "示例"}
-    answer = await gateway.post("/api/v1/members/search?limit=3", json=body, headers=me)
+    content = {"name": "示例"}
+    answer = await gateway.post("/api/v1/members/search?limit=3", json=content, headers=me)
     assert (answer.status_code, answer.json()) == (200, {"owner": "membership"})
     assert answer.headers["etag"] == '"3"'
     passed = next(seen for seen in owner.seen if seen["path"] == "/api/v1/members/search")
     assert passed["query"] == "limit=3"
     assert passed["authorization"] == me["Authorization"]
-    assert [json.loads(body_seen) for body_seen in owner.bodies if body_seen] == [body]
+    assert [json.loads(body_seen) for body_seen in owner.bodies if body_seen] == [content]
     assert answer.headers.get_list("x-request-id") == [passed["x-request-id"]]
 
 
@@ -210,3 +211,26 @@ def test_components_that_clash_get_their_owners_name() -> None:
     merged = merge(own, {"welfare": other})
     assert merged["components"]["schemas"].keys() == {"Page", "welfare_Page", "Same"}
     assert merged["paths"]["/api/v1/x"]["get"]["schema"]["$ref"] == "#/components/schemas/welfare_Page"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/members/search", "/identity/token"])
+@pytest.mark.parametrize("framing", ["Content-Length: 500", "Transfer-Encoding: chunked"])
+async def test_a_body_that_does_not_come_is_given_up(
+    gateway: httpx.AsyncClient, me: dict[str, str], monkeypatch: pytest.MonkeyPatch, path: str, framing: str
+) -> None:
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.3)
+    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: {me['Authorization']}\r\n{framing}\r\n\r\n"
+    async with on_a_port(gateway._transport.app) as url:  # type: ignore[attr-defined]
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        writer.write(head.encode())
+        answer = await asyncio.wait_for(reader.readline(), 3)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+async def test_a_path_with_a_zero_character_is_refused(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    answer = await gateway.get("/api/v1/members/%00", headers=me)
+    assert (answer.status_code, answer.json()["code"]) == (400, "nul-character")
+    assert not [seen for seen in owner.seen if seen["path"].startswith("/api")]

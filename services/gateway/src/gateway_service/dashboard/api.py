@@ -1,7 +1,7 @@
 """The dashboard of a unit: one indexed read, whatever the size of the subtree, also while every owner is down."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query
@@ -21,6 +21,9 @@ from shared.web.session import CurrentClock, Read
 
 router = api_router("/api/v1/organisations", "views")
 
+#: Before any federation was founded: so the days before `on` exist, too.
+_FIRST_DAY: Final = date(1900, 1, 1)
+
 
 @router.get("/{organisation_id}/dashboard")
 async def dashboard(
@@ -29,7 +32,10 @@ async def dashboard(
     session: Read,
     clock: CurrentClock,
     on: Annotated[
-        date | None, Query(description="Day whose end is shown, by the tree of that day; today when left out")
+        date | None,
+        Query(
+            ge=_FIRST_DAY, description="Day whose end is shown, by the tree of that day; today when left out"
+        ),
     ] = None,
     days: Annotated[int, Query(ge=1, le=366, description="Days of joined and left, up to `on`")] = 30,
 ) -> Dashboard:

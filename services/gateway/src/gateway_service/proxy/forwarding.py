@@ -9,12 +9,16 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from gateway_service.proxy.domain import Headers, Passed, request_headers, response_headers
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import BadRequest, Unavailable
 from shared.observability.tracing import current_traceparent
+from shared.web.body import BoundedBody
+from shared.web.limits import MAX_BODY
 from shared.web.request import REQUEST_ID
 
 #: A body up to this size is held, so that it can be sent again; larger ones stream through.
 _HELD_BODY: Final = 1024 * 1024
+#: Larger than any owner takes: what a file may weigh is for its owner to say.
+_FILE_BODY: Final = 1024 * 1024 * 1024
 #: Shorter than the services' own (75 s), so that it is the gateway that lets an idle connection go.
 KEEP_ALIVE_SECONDS: Final = 30
 #: Between two pieces of an answer.
@@ -42,7 +46,9 @@ async def forward(
 
     An answer that breaks off in the middle breaks off for the client too: half a reply never looks whole.
     """
-    body = await _body(request)
+    if "\0" in request.scope["path"]:
+        raise BadRequest("nul-character")
+    body = await _body(_bounded(request, passed))
     headers = request_headers(request.headers.items(), _own_headers(request))
     url = httpx.URL(base_url + request.url.path, query=request.scope["query_string"])
     repeats = 1 if passed.may_repeat and (body is None or isinstance(body, bytes)) else 0
@@ -75,6 +81,12 @@ def _streamed(answer: httpx.Response) -> StreamingResponse:
         for name, value in response_headers(answer.headers.multi_items())
     ]
     return reply
+
+
+def _bounded(request: Request, passed: Passed) -> Request:
+    """The request with a body that must arrive in time: a client that sends slowly may not hold this process for ever."""
+    size = _FILE_BODY if passed.is_file else MAX_BODY
+    return Request(request.scope, BoundedBody(request.receive, size, request.headers.get("content-length")))
 
 
 async def _body(request: Request) -> bytes | AsyncIterator[bytes] | None:
