@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from local_stack.layout import HOME_VARIABLE, Secrets
 from tests.support.stack import RunningStack
+from unionhall_cli.federation import federation
 from unionhall_cli.main import app
 from unionhall_cli.verify.digests import digest_findings
 from unionhall_cli.verify.finding import Finding, Verdict
@@ -229,6 +231,47 @@ async def forget(kafka: str) -> None:
         await admin.delete_records({DEAD_LETTERS: RecordsToDelete(before_offset=-1)})
     finally:
         await admin.close()
+
+
+def test_an_event_that_a_subscriber_gave_up_is_found_and_redriven(stack: RunningStack) -> None:
+    sql(stack, "gateway", "ALTER TABLE directory_organisations ADD CONSTRAINT planted CHECK (code <> '99-9')")
+    try:
+        with federation("administrator") as api:
+            top = api.get("/api/v1/organisations")[0]
+            unit = api.post(
+                "/api/v1/organisations",
+                {
+                    "code": "99-9",
+                    "name": "示例新工会",
+                    "kind": "city",
+                    "parent_id": top["id"],
+                    "founded_on": "2020-05-01",
+                },
+            )
+        letter = wait_for_letter()
+        found = breaches(digest_findings("administrator"))
+        assert unit["id"] in found["I1 membership → gateway: organisations"][0]
+        shown = json.loads(CliRunner().invoke(app, ["dead-letters", "show", letter["id"], "--json"]).stdout)
+        assert (shown["consumer"], shown["key"]) == ("gateway.directory", unit["id"])
+        assert "planted" in shown["cause"]
+        again = CliRunner().invoke(app, ["dead-letters", "redrive", letter["id"], "--json"])
+        assert (again.exit_code, json.loads(again.stdout)) == (1, {"asked": 1, "still_dead": [letter["id"]]})
+    finally:
+        sql(stack, "gateway", "ALTER TABLE directory_organisations DROP CONSTRAINT planted")
+    redriven = CliRunner().invoke(app, ["dead-letters", "redrive", "--all", "--json"])
+    assert (redriven.exit_code, json.loads(redriven.stdout)) == (0, {"asked": 1, "still_dead": []})
+    assert breaches(digest_findings("administrator")) == {}
+
+
+def wait_for_letter() -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = json.loads(CliRunner().invoke(app, ["dead-letters", "list", "--json"]).stdout)
+        if found:
+            letter: dict[str, Any] = found[0]
+            return letter
+        time.sleep(0.5)
+    raise TimeoutError("no dead letter came")
 
 
 def test_the_operator_s_verbs_answer(stack: RunningStack) -> None:

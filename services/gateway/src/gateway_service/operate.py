@@ -1,7 +1,7 @@
-"""What operators do with the views: `python -m gateway_service.operate status|rebuild|compare`, as the worker. Prints JSON.
+"""What operators do with the views: `python -m gateway_service.operate status|rebuild`, with the worker's settings. Prints JSON.
 
-`rebuild` grows the dashboard anew in the idle slot and waits until it is live, a line of progress a second. `compare` tells
-whether the view before the last rebuild and the one after it are the same (invariant I7).
+`rebuild` grows the dashboard anew in the idle slot and waits until it is live, a line of progress twice a second; the last one
+tells whether the view is the same as before (invariant I7).
 """
 
 import asyncio
@@ -36,10 +36,12 @@ async def rebuild(database: Database) -> bool:
             job = await job_status(session, job_id)
             slots = await repository.slots(session)
         state = job.state if job else "unknown"
-        _say({"state": state, "built_up_to": slots.built_up_to, "newest": slots.newest, "live": slots.live})
+        line = {"state": state, "built_up_to": slots.built_up_to, "newest": slots.newest, "live": slots.live}
         if state in _ENDED or job is None:
+            _say(line | await compare(database))
             return state == "done"
-        await asyncio.sleep(1)
+        _say(line)
+        await asyncio.sleep(0.5)
 
 
 async def compare(database: Database) -> dict[str, Any]:
@@ -48,7 +50,11 @@ async def compare(database: Database) -> dict[str, Any]:
         slots = await repository.slots(session)
         prints = [await repository.fingerprint(session, slot) for slot in (slots.live, 1 - slots.live)]
     comparable = slots.building is None and slots.built_up_to == slots.newest
-    return {"same": prints[0] == prints[1] if comparable else None, "live": prints[0], "before": prints[1]}
+    return {
+        "same": prints[0] == prints[1] if comparable else None,
+        "fingerprint": prints[0],
+        "before": prints[1],
+    }
 
 
 async def _main(arguments: Sequence[str]) -> int:
@@ -60,10 +66,8 @@ async def _main(arguments: Sequence[str]) -> int:
                 _say(await status(database))
             case ["rebuild"]:
                 return 0 if await rebuild(database) else 1
-            case ["compare"]:
-                _say(await compare(database))
             case _:
-                sys.exit("usage: python -m gateway_service.operate status|rebuild|compare")
+                sys.exit("usage: python -m gateway_service.operate status|rebuild")
     finally:
         await database.close()
     return 0
