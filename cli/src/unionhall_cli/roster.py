@@ -143,6 +143,14 @@ def undo(
         _report(api, follow(api, import_id, quiet=as_json), as_json=as_json)
 
 
+@app.command(help=both("停止一次导入", "Stop an import before its next chunk"))
+def cancel(import_id: ImportId, user: Registrar = REGISTRAR, as_json: Json = False) -> None:
+    """What was applied stays, and may be undone."""
+    with federation(user) as api:
+        api.post(f"{ROSTERS}/{import_id}/cancel", {})
+        _report(api, follow(api, import_id, quiet=as_json), as_json=as_json)
+
+
 # What the demo uses too
 
 
