@@ -36,7 +36,8 @@ async def tried(world: object, case: Case, row: int) -> dict[str, Any]:
         for number, bug in enumerate(case.bugs):
             seeded = await case.run(world, Attempt(SEED + 100 * row + number, bug=bug))
             print(f"   {case.fault} {case.point}: seeded bug {bug}: {_told(seeded)}", flush=True)
-            caught = caught and not seeded.is_clean
+            # By its effects: that a run took too long says nothing about the bug.
+            caught = caught and bool(seeded.lost or seeded.doubled or seeded.disordered)
         for number in range(case.runs):
             found += await case.run(world, Attempt(SEED + 100 * row + 50 + number, number))
             done += 1
@@ -66,10 +67,10 @@ def _told(found: Found) -> str:
 
 
 async def all_tried(words: Sequence[str]) -> list[dict[str, Any]]:
-    """All rows whose fault and point contain all of `words`."""
+    """All rows, or those whose fault and point contain one of `words`."""
 
     def is_wanted(case: Case) -> bool:
-        return all(word in f"{case.fault} {case.point}" for word in words)
+        return not words or any(word in f"{case.fault} {case.point}" for word in words)
 
     rows = [(row, case) for row, case in enumerate([*ON_SCRATCH, *ON_PRODUCT, *LAST]) if is_wanted(case)]
     with servers() as (postgres, broker):

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import asyncpg
-from fastapi import Depends, Request
 
 from shared.contracts.envelope import Received
 from shared.database.session import WriteSession, driver
@@ -24,8 +23,6 @@ from shared.messaging.consumer_offsets import Move, move
 from shared.messaging.relay import Relay
 from shared.messaging.relay_sender import Sent
 from shared.messaging.relay_source import Look, OutboxSource, Progress, at
-from shared.web import session
-from shared.web.caller import CurrentCaller
 
 BUGS: dict[str, Callable[[], None]] = {}
 
@@ -238,6 +235,10 @@ def dies_at_sigterm() -> None:
 @bug
 def commit_after_reply() -> None:
     """The request's transaction ends when FastAPI's own would: after the reply has left."""
+    from fastapi import Depends
+
+    from shared.web import session
+
     put(session, "Write", Annotated[WriteSession, Depends(session.write_session, scope="request")])
 
 
@@ -256,7 +257,11 @@ def no_stored_reply() -> None:
 @bug
 def ends_at_once() -> None:
     """The reply first, the commit a little later, and SIGTERM ends the process in between."""
+    from fastapi import Depends, Request
+
+    from shared.web import session
     from shared.web.app import DrainingServer
+    from shared.web.caller import CurrentCaller
 
     write = session.write_session
 
