@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.kernel.errors import Unavailable
@@ -14,6 +14,20 @@ _SERVER_CLASSES = ("08", "53", "57P", "58")
 _SERVER_CODES = frozenset({"25006"})
 #: Serialization failure, deadlock, lock not available, idle-in-transaction time-out.
 _COLLISIONS = frozenset({"40001", "40P01", "55P03", "25P03"})
+
+
+#: All that a statement may raise, whichever way it goes: for loops that outlive their database.
+DATABASE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    SQLAlchemyError,
+    Unavailable,
+)
+#: Raised on the client's side before anything was sent: the connection was cut under it.
+_CUT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class DatabaseBusy(Unavailable):
@@ -55,7 +69,7 @@ def is_database_lost(error: BaseException) -> bool:
     if code is not None:
         return code.startswith(_SERVER_CLASSES) or code in _SERVER_CODES
     return any(
-        isinstance(cause, (OSError, asyncpg.InterfaceError, PoolTimeout, InterfaceError, DatabaseBusy))
+        isinstance(cause, (OSError, *_CUT, PoolTimeout, InterfaceError, DatabaseBusy))
         or (isinstance(cause, DBAPIError) and cause.connection_invalidated)
         for cause in _chain(error)
     )

@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from shared.contracts.envelope import Topic
 from shared.database.engine import Database
+from shared.database.failures import DATABASE_ERRORS
 from shared.database.scope import Scope
 from shared.database.session import ReadSession
 from shared.messaging.topics import progress_topic
@@ -32,6 +33,7 @@ _AS_OF = text("""
 _OFFSETS = text("SELECT topic, partition, next_offset FROM consumer_offsets WHERE consumer = :consumer")
 #: Of many announcements only the oldest and the newest matter much; a long outage must not fill memory.
 _PENDING = 1_000
+AGAIN_SECONDS = 2.0
 
 
 async def as_of(session: ReadSession, consumer: str, topic: Topic | None = None) -> datetime | None:
@@ -90,9 +92,9 @@ class Freshness:
         while True:
             try:
                 await self._follow()
-            except (KafkaError, OSError) as error:
+            except (KafkaError, *DATABASE_ERRORS) as error:
                 logger.warning("announcements of %s cannot be read: %s", self._source, type(error).__name__)
-            await asyncio.sleep(2)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _follow(self) -> None:
         reader = AIOKafkaConsumer(bootstrap_servers=self._kafka, enable_auto_commit=False)
