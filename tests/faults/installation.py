@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway_service.consumers import VIEWS
-from gateway_service.dashboard.handlers import TOPICS
+from gateway_service.dashboard import handlers as views
 from local_stack.processes import free_port
 from shared.database.provision import DatabaseUrls
+from shared.directory import replica
 from shared.messaging.topics import declared_topics, ensure_topics
 from shared.security.keys import new_ring_json
 from shared.testing.clock import StoppedClock
@@ -80,7 +80,8 @@ class Installation:
             run = ("--run", "relay,consumers,jobs") if worker else ()
             self.programs[name] = self.ground.program(module, *run, environment=self.environment(service))
         program = self.programs[name]
-        await program.kill()
+        if program.is_running:
+            await program.ends()
         await program.start(crash=crash, bug=bug)
         return program
 
@@ -134,7 +135,7 @@ class Installation:
             await connection.close()
 
     async def is_current(self) -> bool:
-        """Whether all that membership committed is in the gateway's views."""
+        """Whether all that membership committed is in the gateway's views and in its directory."""
         backlog = """
             SELECT 1 FROM outbox, relay_progress WHERE NOT pg_visible_in_snapshot(xid, previous)
               AND (target IS NULL OR outbox.id > last_id OR NOT pg_visible_in_snapshot(xid, target)) LIMIT 1
@@ -144,16 +145,19 @@ class Installation:
         client = AIOKafkaConsumer(bootstrap_servers=self.ground.kafka, enable_auto_commit=False)
         await client.start()
         try:
-            places = [TopicPartition(topic.name, n) for topic in TOPICS for n in range(topic.partitions)]
+            places = [
+                TopicPartition(topic.name, number)
+                for topic in {*views.TOPICS, *replica.TOPICS}
+                for number in range(topic.partitions)
+            ]
             ends = await client.end_offsets(places)
         finally:
             await client.stop()
         known = {
-            (row["topic"], row["partition"]): row["next_offset"]
+            (row["topic"], row["partition"]): row["behind"]
             for row in await self.rows(
                 self.gateway,
-                "SELECT topic, partition, next_offset FROM consumer_offsets WHERE consumer = $1",
-                VIEWS,
+                "SELECT topic, partition, min(next_offset) AS behind FROM consumer_offsets GROUP BY 1, 2",
             )
         }
         return all(known.get((place.topic, place.partition)) == end for place, end in ends.items())

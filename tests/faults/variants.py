@@ -120,6 +120,7 @@ def offset_before_database() -> None:
     async def early(self: Applier, records: Sequence[Any]) -> None:
         async with self._database.driver() as connection:
             await move(connection, self._name, self._moves(records))
+        await asyncio.sleep(0.2)
         await apply(self, records)
 
     async def not_here(_: Applier, __: Any, ___: Sequence[Move]) -> None:
