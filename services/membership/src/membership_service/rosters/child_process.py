@@ -57,6 +57,8 @@ async def _feed(pipe: asyncio.StreamWriter, task: Task, content: AsyncIterator[b
     try:
         pipe.write(task.dump())
         async for piece in content:
+            if pipe.is_closing():
+                return
             pipe.write(piece)
             await pipe.drain()
     except (BrokenPipeError, ConnectionResetError):

@@ -174,15 +174,15 @@ async def apply(
     locked = await connection.fetch(
         statements.LOCK_UNITS, *where, roster.organisation_id, roster.path, path_end(roster.path)
     )
-    ids, codes, paths = ([unit[name] for unit in locked] for name in ("id", "code", "path"))
+    ids = [unit["id"] for unit in locked]
     default = next((unit["code"] for unit in locked if unit["id"] == roster.organisation_id), None)
     actor = (roster.decided_issuer, roster.decided_subject)
-    people = await connection.fetch(statements.LOCK_UPDATED, *where, ids, codes, paths, default)
+    people = await connection.fetch(statements.LOCK_UPDATED, *where, ids, default)
     if people:
         columns = _resealed(ring, people)
         await connection.execute(statements.UPDATE, roster.id, *columns, now, today, *actor)
     await connection.execute(statements.REJECT_NOT_UPDATED, *where)
-    await connection.execute(statements.CREATE, *where, ids, codes, paths, default, now, today, *actor)
+    await connection.execute(statements.CREATE, *where, ids, default, now, today, *actor)
     await connection.execute(statements.REJECT_NOT_CREATED, *where)
 
 
