@@ -6,7 +6,9 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
 
 from shared.database.engine import Database
 from shared.database.scope import Scope
@@ -91,23 +93,23 @@ class Callers:
         self._kept[identity] = (read, now + POSTS_KEPT)
 
 
-_bearer = HTTPBearer(
-    auto_error=False, bearerFormat="JWT", description="Access token of the identity provider"
-)
+class _Bearer(SecurityBase):
+    """The scheme of the OpenAPI document and the caller in one: FastAPI solves every dependency of a dependency anew."""
+
+    def __init__(self) -> None:
+        self.scheme_name = "HTTPBearer"
+        self.model = HTTPBearerModel(bearerFormat="JWT", description="Access token of the identity provider")
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller of this request; its place in logs and traces is the subject alone."""
+        callers: Callers = request.app.state.callers
+        return await callers.of(bearer_token(request))
 
 
-async def bearer_token(request: Request) -> str | None:
+def bearer_token(request: Request) -> str | None:
     """The token in the Authorization header, None without one."""
-    credentials = await _bearer(request)
-    return credentials.credentials if credentials else None
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    return token if scheme.lower() == "bearer" and token else None
 
 
-async def current_caller(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Caller:
-    """The caller of this request; its place in logs and traces is the subject alone."""
-    callers: Callers = request.app.state.callers
-    return await callers.of(credentials.credentials if credentials else None)
-
-
-CurrentCaller = Annotated[Caller, Depends(current_caller)]
+CurrentCaller = Annotated[Caller, Depends(_Bearer())]

@@ -4,6 +4,7 @@ The ids are made before the statement, so the reply is known before it too and i
 waits on a unique index, breaks it, and is answered from the stored reply.
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -13,10 +14,11 @@ from pydantic import BaseModel
 
 from shared.database.engine import Database
 from shared.database.scope import Scope
+from shared.database.session import WriteSession
 from shared.security.policy import Caller
 from shared.web.caller import CurrentCaller
 from shared.web.idempotency import COLUMNS, Claim, KeyHeader, claim_of
-from shared.web.session import HotStatement, database_of
+from shared.web.session import HotStatement, database_of, transaction
 
 _KEPT: Final = f""", kept AS (
     INSERT INTO idempotency_keys ({COLUMNS})
@@ -60,21 +62,33 @@ class HotCommand:
 
 @dataclass(frozen=True, slots=True)
 class HotCall:
-    """What a hot route needs of its request. One dependency instead of five: solving each costs as much as a small query."""
+    """What a hot route needs of its request. One dependency instead of five: solving each costs as much as a small query.
 
-    database: Database
+    The claim brings the key ring and the time.
+    """
+
+    request: Request
     caller: Caller
     claim: Claim
+
+    @property
+    def database(self) -> Database:
+        """The database of this process."""
+        return database_of(self.request)
 
     @property
     def scope(self) -> Scope:
         """What the caller may see and write."""
         return Scope(self.caller.visible_paths())
 
+    def apart(self) -> AbstractAsyncContextManager[WriteSession]:
+        """A transaction of its own, for what takes more than one statement, and for traces that stay of what was refused."""
+        return transaction(self.request, self.caller)
+
 
 async def hot_call(request: Request, caller: CurrentCaller, idempotency_key: KeyHeader = None) -> HotCall:
     """The request's part of a hot command."""
-    return HotCall(database_of(request), caller, await claim_of(request, caller, idempotency_key))
+    return HotCall(request, caller, await claim_of(request, caller, idempotency_key))
 
 
 Hot = Annotated[HotCall, Depends(hot_call)]

@@ -5,8 +5,8 @@ left, so that a failing commit still answers 200 (settled.md §18). Together wit
 is where commits happen, and nowhere else.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
 import asyncpg
@@ -34,13 +34,14 @@ async def read_session(request: Request, caller: CurrentCaller) -> AsyncIterator
 
 async def write_session(request: Request, caller: CurrentCaller) -> AsyncIterator[WriteSession]:
     """A session under the caller's scope. Outbox rows go in last; any error, and nothing has happened."""
-    async with _transaction(request, caller) as session:
+    async with transaction(request, caller) as session:
         request.scope[WRITE_SESSION] = session
         yield session
 
 
 @asynccontextmanager
-async def _transaction(request: Request, caller: Caller) -> AsyncIterator[WriteSession]:
+async def transaction(request: Request, caller: Caller) -> AsyncIterator[WriteSession]:
+    """A write session that commits when its block ends well, whatever becomes of the request (see `HotCall.apart`)."""
     async with database_of(request).write(Scope(caller.visible_paths())) as session:
         session.act_as(caller.issuer, caller.subject, request.scope[REQUEST_ID])
         yield session
@@ -50,16 +51,6 @@ async def _transaction(request: Request, caller: Caller) -> AsyncIterator[WriteS
         crash_point("web.after_commit")
 
 
-#: Opens a transaction that commits when its block ends well, whatever becomes of the request.
-OpenTransaction = Callable[[], AbstractAsyncContextManager[WriteSession]]
-
-
-async def transaction_apart(request: Request, caller: CurrentCaller) -> OpenTransaction:
-    """For a route without a transaction of its own: for traces that must stay of what was refused, and for hot commands."""
-    return lambda: _transaction(request, caller)
-
-
-Apart = Annotated[OpenTransaction, Depends(transaction_apart)]
 Read = Annotated[ReadSession, Depends(read_session, scope="function")]
 Write = Annotated[WriteSession, Depends(write_session, scope="function")]
 

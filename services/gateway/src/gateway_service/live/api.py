@@ -41,7 +41,7 @@ async def follow(
     async def may_go_on() -> bool:
         # As the next request of this client would be judged.
         try:
-            now = await request.app.state.callers.of(await bearer_token(request))
+            now = await request.app.state.callers.of(bearer_token(request))
             now.require(Action.DASHBOARD_READ, path)
         except (Unauthenticated, NotFound, Forbidden):
             return False

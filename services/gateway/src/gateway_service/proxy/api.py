@@ -18,7 +18,7 @@ router = APIRouter()
 
 async def pass_on(request: Request) -> Response:
     """Verify the token, find the owner, let it answer. Rights are the owner's to judge."""
-    await request.app.state.callers.identify(await bearer_token(request))
+    await request.app.state.callers.identify(bearer_token(request))
     passed = route(request.method, request.url.path, keyed="idempotency-key" in request.headers)
     if passed is None:
         raise NotFound("not-found")

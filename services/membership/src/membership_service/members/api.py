@@ -36,23 +36,22 @@ from shared.web.conditional import IfMatch, set_etag
 from shared.web.hot import Hot
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import Apart, CurrentClock, Keys, Read, Write
+from shared.web.session import CurrentClock, Keys, Read, Write
 
 router = api_router("/api/v1/members", "members")
 own_router = api_router("/api/v1/me", "me")
 
 
 @router.post("/applications", status_code=status.HTTP_201_CREATED, response_model=ApplicationReply)
-async def apply(
-    body: ApplicationBody, hot: Hot, apart: Apart, caller: CurrentCaller, ring: Keys, clock: CurrentClock
-) -> Response:
+async def apply(body: ApplicationBody, hot: Hot) -> Response:
     """Ask to join an organisation on somebody's behalf. Who left or was returned may apply again, on the same row."""
-    by = By.caller(caller, clock.now())
+    caller, ring = hot.caller, hot.claim.ring
+    by = By.caller(caller, hot.claim.now)
     person = _person(body, by)
     try:
-        return await joining.apply(hot, caller, by, ring, body.organisation_id, person)
+        return await joining.apply(hot, by, body.organisation_id, person)
     except joining.DocumentTaken:
-        async with apart() as session:
+        async with hot.apart() as session:
             await hot.claim.hold(session)
             member = await use_cases.apply_again(session, caller, by, ring, body.organisation_id, person)
             if member is not None:
@@ -251,13 +250,12 @@ async def get_own_member(session: Write, caller: CurrentCaller, ring: Keys) -> D
 
 
 @own_router.post("/application", status_code=status.HTTP_201_CREATED, response_model=ApplicationReply)
-async def apply_for_oneself(
-    body: ApplicationBody, hot: Hot, apart: Apart, caller: CurrentCaller, ring: Keys, clock: CurrentClock
-) -> Response:
+async def apply_for_oneself(body: ApplicationBody, hot: Hot) -> Response:
     """Ask to join for oneself."""
-    by = By.caller(caller, clock.now())
+    by = By.caller(hot.caller, hot.claim.now)
+    ring = hot.claim.ring
     person = _person(body, by)
-    async with apart() as session:
+    async with hot.apart() as session:
         await hot.claim.hold(session)
         member = await use_cases.apply_for_oneself(session, by, ring, new_id(), body.organisation_id, person)
         if member is not None:

@@ -22,9 +22,8 @@ from shared.database.session import OUTBOX_COLUMNS, ReadSession, outbox_row
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import new_id
 from shared.observability.logs import request_id
-from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
-from shared.web.hot import FIRST_PARAMETER, Hot, HotCommand
+from shared.web.hot import FIRST_PARAMETER, HotCall, HotCommand
 
 DOCUMENT_TAKEN: Final = "uq_members_document_blind"
 
@@ -84,13 +83,11 @@ class DocumentTaken(Exception):
     """The document is registered already: to be judged in an ordinary transaction (`use_cases.apply_again`)."""
 
 
-async def apply(
-    hot: Hot, caller: Caller, by: By, ring: KeyRing, organisation_id: UUID, person: Person
-) -> Response:
+async def apply(hot: HotCall, by: By, organisation_id: UUID, person: Person) -> Response:
     """Write an application and give its reply. Raises DocumentTaken, NotFound, Forbidden, Conflict("organisation-dissolved")."""
-    roots = caller.require_somewhere(Action.MEMBER_APPLY)
+    roots = hot.caller.require_somewhere(Action.MEMBER_APPLY)
     member_id = new_id()
-    details: Details = sealing.details(ring, member_id, person)
+    details: Details = sealing.details(hot.claim.ring, member_id, person)
     event = events.applied_anew(member_id, details, organisation_id, Act(by, by.today))
     reply = ApplicationReply(
         id=member_id,
@@ -122,7 +119,7 @@ async def apply(
         raise
     except (asyncpg.NotNullViolationError, asyncpg.InsufficientPrivilegeError):
         async with hot.database.read(hot.scope) as session:
-            await _explain(session, caller, organisation_id)
+            await _explain(session, hot.caller, organisation_id)
         raise
     return response
 

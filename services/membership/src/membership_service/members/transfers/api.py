@@ -21,7 +21,7 @@ from shared.web.hot import Hot
 from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import Apart, CurrentClock, Keys, Read, Write
+from shared.web.session import CurrentClock, Keys, Read, Write
 
 router = api_router("/api/v1/transfers", "transfers")
 member_router = api_router("/api/v1/members", "transfers")
@@ -56,14 +56,13 @@ async def request_for_oneself(
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, response_model=TransferReply)
-async def request_by_document(
-    body: DocumentTransferBody, hot: Hot, apart: Apart, caller: CurrentCaller, ring: Keys, clock: CurrentClock
-) -> Response:
+async def request_by_document(body: DocumentTransferBody, hot: Hot) -> Response:
     """Ask for somebody who is a member elsewhere, by the document: asked by the new side."""
-    by = By.caller(caller, clock.now())
-    async with apart() as session:
+    caller, ring = hot.caller, hot.claim.ring
+    by = By.caller(caller, hot.claim.now)
+    async with hot.apart() as session:
         await use_cases.count_look_up(session, caller, by, body.to_organisation_id)
-    async with apart() as session:
+    async with hot.apart() as session:
         await hot.claim.hold(session)
         transfer = await use_cases.request_by_document(
             session,
