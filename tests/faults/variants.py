@@ -6,7 +6,9 @@ Each is a mistake that somebody could make in good faith. A fault test that does
 import asyncio
 import os
 import runpy
+import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -120,7 +122,6 @@ def offset_before_database() -> None:
     async def early(self: Applier, records: Sequence[Any]) -> None:
         async with self._database.driver() as connection:
             await move(connection, self._name, self._moves(records))
-        await asyncio.sleep(0.2)
         await apply(self, records)
 
     async def not_here(_: Applier, __: Any, ___: Sequence[Move]) -> None:
@@ -228,9 +229,28 @@ def start_at_the_end() -> None:
 
 @bug
 def dies_at_sigterm() -> None:
-    """Offsets first, and no orderly end: what is under way at SIGTERM is dropped."""
+    """Offsets first, and no orderly end: what has been read at SIGTERM is dropped."""
     offset_before_database()
-    put(asyncio.SelectorEventLoop, "add_signal_handler", lambda *_: None)
+    apply = Applier._apply
+    told: list[int] = []
+
+    def hear(_: object, number: int, *__: object) -> None:
+        def die(*_: object) -> None:
+            told.append(number)
+            # If nothing comes that could be dropped.
+            threading.Timer(5, os._exit, [0]).start()
+
+        signal.signal(number, die)
+
+    async def drop(self: Applier, records: Sequence[Any]) -> None:
+        if told:
+            async with self._database.driver() as connection:
+                await move(connection, self._name, self._moves(records))
+            os._exit(0)
+        await apply(self, records)
+
+    put(Applier, "_apply", drop)
+    put(asyncio.SelectorEventLoop, "add_signal_handler", hear)
 
 
 @bug
@@ -294,10 +314,9 @@ def rebuild_forgets_the_tail() -> None:
         assert building
         slot, built_up_to = building
         chunk = await facts.facts_after(opened, built_up_to, use_cases.REBUILD_CHUNK)
-        if chunk:
-            await use_cases.count_events(opened, slot, [event for _, event in chunk])
-            await repository.note_building(opened, slot, built_up_to=chunk[-1][0])
+        await use_cases.count_events(opened, slot, [event for _, event in chunk])
         if len(chunk) == use_cases.REBUILD_CHUNK:
+            await repository.note_building(opened, slot, built_up_to=chunk[-1][0])
             return False
         await asyncio.sleep(3)
         await repository.make_live(opened, slot, built_up_to=built_up_to)
