@@ -16,12 +16,12 @@ from shared.testing import Eventually
 from tests.integration.messaging.conftest import Bench
 
 PROGRAM = """
-import asyncio, sys
+import sys
 from shared.messaging.relay import Relay
-from shared.messaging.worker import WorkerSetup, run_worker
+from shared.messaging.worker import WorkerSetup, serve_worker
 url, kafka, port = sys.argv[1:4]
 relay = Relay(url, kafka, "scratch", topics=[], takeover_wait=0.0)
-asyncio.run(run_worker(WorkerSetup("scratch", "127.0.0.1", int(port), relay=relay), sys.argv[4:]))
+serve_worker(WorkerSetup("scratch", "127.0.0.1", int(port), relay=relay), sys.argv[4:])
 """
 
 

@@ -3,7 +3,6 @@
 The gateway owns no aggregate; its relay carries the mirrors of dead letters.
 """
 
-import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -18,7 +17,7 @@ from shared.kernel import texts
 from shared.kernel.clock import SystemClock
 from shared.messaging.consumer import Consumer
 from shared.messaging.relay import Relay
-from shared.messaging.worker import WorkerSetup, run_worker
+from shared.messaging.worker import WorkerSetup, serve_worker
 from shared.observability.logs import configure_logs
 from shared.observability.tracing import configure_tracing
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
@@ -65,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
     configure_logs(SERVICE, settings.log_level)
     tracing = configure_tracing(SERVICE, settings.otlp_endpoint or None)
     try:
-        asyncio.run(run_worker(build(settings), argv))
+        serve_worker(build(settings), argv)
     finally:
         tracing.shutdown()
 

@@ -3,7 +3,6 @@
 This service owns what it reads, so it consumes nobody's events yet.
 """
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -28,7 +27,7 @@ from shared.jobs import UPKEEP_EVERY, UPKEEP_JOB, JobContext, JobRunner, upkeep_
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.relay import Relay
-from shared.messaging.worker import WorkerSetup, run_worker
+from shared.messaging.worker import WorkerSetup, serve_worker
 from shared.observability.logs import configure_logs
 from shared.observability.tracing import configure_tracing
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
@@ -105,7 +104,7 @@ def main(argv: Sequence[str]) -> None:
     configure_logs(SERVICE, settings.log_level)
     tracing = configure_tracing(SERVICE, settings.otlp_endpoint or None)
     try:
-        asyncio.run(run_worker(build(settings), argv))
+        serve_worker(build(settings), argv)
     finally:
         tracing.shutdown()
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -59,6 +60,11 @@ def parse_run(argv: Sequence[str]) -> list[str]:
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"--run knows {', '.join(PARTS)}, not {', '.join(unknown)}")
     return names
+
+
+def serve_worker(setup: WorkerSetup, argv: Sequence[str]) -> None:
+    """Run a worker as this process."""
+    uvloop.run(run_worker(setup, argv))
 
 
 async def run_worker(setup: WorkerSetup, argv: Sequence[str]) -> None:
