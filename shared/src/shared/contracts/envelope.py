@@ -58,9 +58,12 @@ class Event:
         return None if self.data is None else orjson.dumps(self.data.model_dump(mode="json"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
-    """An event as a consumer sees it. `data` is plain JSON; None only for a tombstone."""
+    """An event as a consumer sees it. `data` is plain JSON; None only for a tombstone.
+
+    Nobody changes one. It is not frozen because freezing takes longer than all the JSON of an event.
+    """
 
     topic: str
     partition: int

@@ -81,6 +81,8 @@ async def append(session: WriteSession, events: Sequence[Received]) -> list[Rece
         for event in events
     ]
     recorded = await connection.fetch(_APPEND, *map(list, zip(*rows, strict=True)))
+    if len(recorded) == len(events):
+        return list(events)
     unseen = {(row["subject"], row["sequence"]) for row in recorded}
     new = []
     for event in events:
