@@ -6,6 +6,7 @@ All functions are pure but for the random nonce and take a few microseconds: imp
 """
 
 import os
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared.security.keys import KEY_BYTES, NONCE_BYTES, KeyRing, SealBroken
+from shared.security.randomness import Draw
 
 #: Version of a person's first data key; a new key for the person counts on.
 FIRST_KEY_VERSION: Final = 1
@@ -21,20 +23,23 @@ FIRST_KEY_VERSION: Final = 1
 class PersonKey:
     """The data key of one person, open in memory. `wrapped` is what the row stores."""
 
-    __slots__ = ("_cipher", "data_key", "version", "wrapped")
+    __slots__ = ("_cipher", "_draw", "data_key", "version", "wrapped")
 
-    def __init__(self, data_key: bytes, wrapped: bytes, version: int = FIRST_KEY_VERSION) -> None:
+    def __init__(
+        self, data_key: bytes, wrapped: bytes, version: int = FIRST_KEY_VERSION, draw: Draw = os.urandom
+    ) -> None:
         """Use `new` or `opened`."""
         self._cipher = AESGCM(data_key)
+        self._draw = draw
         self.data_key = data_key
         self.wrapped = wrapped
         self.version = version
 
     @classmethod
-    def new(cls, ring: KeyRing) -> "PersonKey":
-        """A fresh data key."""
-        data_key = os.urandom(KEY_BYTES)
-        return cls(data_key, ring.wrap(data_key))
+    def new(cls, ring: KeyRing, draw: Draw = os.urandom) -> "PersonKey":
+        """A fresh data key; it and all nonces come from `draw`."""
+        data_key = draw(KEY_BYTES)
+        return cls(data_key, ring.wrap(data_key, draw), draw=draw)
 
     @classmethod
     def opened(cls, ring: KeyRing, wrapped: bytes | None, version: int = FIRST_KEY_VERSION) -> "PersonKey":
@@ -45,7 +50,7 @@ class PersonKey:
 
     def seal(self, plaintext: str, *, table: str, column: str, record: UUID) -> bytes:
         """Seal one field of this person."""
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = self._draw(NONCE_BYTES)
         return nonce + self._cipher.encrypt(
             nonce, plaintext.encode(), _place(table, column, record, self.version)
         )
@@ -72,4 +77,9 @@ def unseal(data_key: bytes, sealed: bytes, *, table: str, column: str, record: U
 
 
 def _place(table: str, column: str, record: UUID, version: int) -> bytes:
-    return f"{table}|{column}|{version}|".encode() + record.bytes
+    return _column(table, column, version) + record.bytes
+
+
+@lru_cache(maxsize=256)
+def _column(table: str, column: str, version: int) -> bytes:
+    return f"{table}|{column}|{version}|".encode()

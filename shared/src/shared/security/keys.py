@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from shared.security.randomness import Draw
+
 #: field: wraps data keys of persons and files; index: blind indexes; cursor: page cursors, stored replies; audit: the chain.
 Purpose = Literal["field", "index", "cursor", "audit"]
 PURPOSES: Final[tuple[Purpose, ...]] = ("field", "index", "cursor", "audit")
@@ -119,9 +121,9 @@ class KeyRing:
             raise SealBroken(f"there is no {purpose} key {key_id!r}")
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info.encode()).derive(keys[key_id])
 
-    def seal(self, purpose: Purpose, plaintext: bytes, *, context: bytes) -> bytes:
+    def seal(self, purpose: Purpose, plaintext: bytes, *, context: bytes, draw: Draw = os.urandom) -> bytes:
         """AES-256-GCM under the current key: key name, nonce, ciphertext. Opens only with the same `context`."""
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = draw(NONCE_BYTES)
         cipher = self._ciphers[purpose, self.current(purpose)]
         return self._prefixes[purpose] + nonce + cipher.encrypt(nonce, plaintext, context)
 
@@ -137,9 +139,9 @@ class KeyRing:
         except (InvalidTag, ValueError):
             raise SealBroken(f"sealed under {purpose} key {name!r}, changed since") from None
 
-    def wrap(self, data_key: bytes) -> bytes:
+    def wrap(self, data_key: bytes, draw: Draw = os.urandom) -> bytes:
         """A data key, sealed under the current key-encryption key."""
-        return self.seal("field", data_key, context=_WRAPPED_CONTEXT)
+        return self.seal("field", data_key, context=_WRAPPED_CONTEXT, draw=draw)
 
     def unwrap(self, wrapped: bytes) -> bytes:
         """Open a wrapped data key. Raises SealBroken."""

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, cast
 
 import orjson
 
-from membership_service.members import names
+from membership_service.members import names, sealing
 from membership_service.rosters import copying
 from membership_service.rosters.checking import Person, RowChecker
 from membership_service.rosters.columns import Column
@@ -21,7 +21,9 @@ from membership_service.rosters.error_workbook import error_workbook
 from membership_service.rosters.frames import CHUNK_ROWS, Kind, Task, write_frame
 from membership_service.rosters.reading import read_roster
 from membership_service.rosters.staged import ready_row, rejected_row
+from shared.kernel.ids import ordered_id
 from shared.security.keys import KeyRing
+from shared.security.randomness import RandomPool
 
 _ORPHANED: Final = 3
 _CPU_SECONDS: Final = 1800
@@ -73,7 +75,8 @@ def _limit(memory_bytes: int) -> None:
 
 
 def _check(task: Task, upload: BinaryIO, out: BinaryIO) -> None:
-    ring = KeyRing.load(Path(task.keys_file))
+    draw = RandomPool()
+    sealer = sealing.Sealer(KeyRing.load(Path(task.keys_file)), draw)
     found, header, rows = read_roster(upload)
     checker = RowChecker(header, task.today)
     chunk: list[bytes] = []
@@ -84,7 +87,8 @@ def _check(task: Task, upload: BinaryIO, out: BinaryIO) -> None:
             continue
         checked = checker.check(cells)
         if isinstance(checked, Person):
-            chunk.append(ready_row(ring, task.import_id, number, checked, task.now_ms))
+            member_id = ordered_id(task.now_ms, number, draw(8))
+            chunk.append(ready_row(sealer, task.import_id, number, checked, member_id))
         else:
             chunk.append(rejected_row(task.import_id, number, checked))
         last = number

@@ -13,6 +13,8 @@ HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER: Final = b"\xff\xff"
 _NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = struct.Struct("!I")
+#: The lengths of nearly all fields, packed once.
+_SHORT: Final = tuple(_LENGTH.pack(size) for size in range(256))
 _INT4: Final = struct.Struct("!i")
 #: PostgreSQL counts days from 2000-01-01.
 _EPOCH: Final = date(2000, 1, 1).toordinal()
@@ -40,6 +42,9 @@ def jsonb(raw: bytes | None) -> bytes | None:
 
 def row(fields: Iterable[bytes | None], count: int) -> bytes:
     """One row of `count` fields; None is NULL."""
-    pack = _LENGTH.pack
-    sized = [_NULL if value is None else pack(len(value)) + value for value in fields]
+    pack, short = _LENGTH.pack, _SHORT
+    sized = [
+        _NULL if value is None else (short[size] if (size := len(value)) < 256 else pack(size)) + value
+        for value in fields
+    ]
     return count.to_bytes(2, "big") + b"".join(sized)

@@ -10,8 +10,6 @@ from membership_service.members import names, sealing
 from membership_service.rosters.checking import Person
 from membership_service.rosters.copying import day, int4, jsonb, row, words
 from membership_service.rosters.domain import CellProblem, Outcome
-from shared.kernel.ids import new_id
-from shared.security.keys import KeyRing
 from shared.security.masking import mask_document
 
 STAGED: Final = (
@@ -67,17 +65,11 @@ def rejected_row(import_id: UUID, row_number: int, problems: list[CellProblem]) 
     return row(fields, len(STAGED))
 
 
-def ready_row(ring: KeyRing, import_id: UUID, row_number: int, person: Person, unix_ms: int) -> bytes:
+def ready_row(
+    sealer: sealing.Sealer, import_id: UUID, row_number: int, person: Person, member_id: UUID
+) -> bytes:
     """COPY bytes of a good row, sealed for the member id that it gets if the person is new, as most are."""
-    member_id = new_id(unix_ms)
-    sealed = sealing.seal(
-        ring,
-        member_id,
-        document_type=person.document_type,
-        document_number=person.number,
-        phone=person.phone,
-        birth_date=person.birth_date,
-    )
+    sealed = sealer.seal(member_id, person.document_type, person.number, person.phone, person.birth_date)
     keys = names.keys(person.name)
     born: date | None = person.birth_date
     fields = (
