@@ -82,10 +82,18 @@ class RowChecker:
     header: Header
     today: date
     warnings: Counter[str] = field(default_factory=Counter)
+    _at: dict[Column, int] = field(init=False)
+    _width: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Columns that the file has not are looked for behind the last cell, where `check` puts a blank one."""
+        self._at = {column: self.header.positions.get(column, -1) for column in Column}
+        self._width = max(self.header.positions.values(), default=-1) + 1
 
     def check(self, cells: Sequence[Cell]) -> Person | list[CellProblem]:
         """The person of this row, or everything that is wrong with it."""
         problems: list[CellProblem] = []
+        cells = [*cells, *[""] * max(1, self._width + 1 - len(cells))]
         name = self._name(cells, problems)
         kind, checked = self._document(cells, problems)
         phone = self._phone(cells, problems)
@@ -111,8 +119,7 @@ class RowChecker:
         return Person(name, kind, checked.number, phone, known, born, form, code, joined)
 
     def _cell(self, cells: Sequence[Cell], column: Column) -> Cell:
-        position = self.header.positions.get(column)
-        return cells[position] if position is not None and position < len(cells) else ""
+        return cells[self._at[column]]
 
     def _text(self, cells: Sequence[Cell], column: Column, problems: list[CellProblem]) -> str:
         cell = self._cell(cells, column)
@@ -141,7 +148,7 @@ class RowChecker:
         kind = kind or DocumentType.RESIDENT_ID
         cell = self._cell(cells, Column.DOCUMENT_NUMBER)
         if (cell != "" and not isinstance(cell, str)) or (
-            isinstance(cell, str) and _SCIENTIFIC.fullmatch(cell.strip())
+            isinstance(cell, str) and not cell.isdigit() and _SCIENTIFIC.fullmatch(cell.strip())
         ):
             problems.append(CellProblem(Column.DOCUMENT_NUMBER, "roster-document-is-number"))
             return kind, None
