@@ -121,3 +121,24 @@ def test_planted_dependencies_are_noticed() -> None:
     )
     assert [breach.line for breach in undeclared([planted], {"httpx"})] == [2]
     assert unimported([planted], {"httpx", "jinja2", "httptools"}) == {"jinja2"}
+
+
+def locked(text: str) -> set[str]:
+    """The distributions of a hashed requirements file."""
+    return {distribution(line) for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)}
+
+
+def unlocked(declared: set[str], lock: str) -> set[str]:
+    """Declared packages that a lock lacks: a new machine would not install them."""
+    return {name for name in declared - locked(lock) if not name.startswith("unionhall-")}
+
+
+def test_every_declared_package_is_locked() -> None:
+    lock = (ROOT / "locks/dev.txt").read_text()
+    left = {name: unlocked(declared_by(name), lock) for name in folders()}
+    assert not {name: names for name, names in left.items() if names}, "run make lock"
+
+
+def test_a_planted_package_without_a_lock_is_noticed() -> None:
+    lock = "httpx==0.28.1 \\\n    --hash=sha256:00\n"
+    assert unlocked({"httpx", "fastapi-offline", "unionhall-shared"}, lock) == {"fastapi-offline"}
