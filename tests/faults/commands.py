@@ -108,6 +108,11 @@ class Crowd:
             UUID(self.unit),
         )
         found = judge(acknowledged, [(row["subject"], row["sequence"]) for row in rows])
+        founded = [UUID(sent.reply["id"]) for sent in self.sent if sent.reply and sent.path == FOUND]
+        known = await self.here.rows(
+            self.here.gateway, "SELECT 1 FROM directory_organisations WHERE id = ANY ($1::uuid[])", founded
+        )
+        found.lost += len(founded) - len(known)
         # A refusal of one's own command is a reply lost.
         found.lost += len(self.refused)
         if self.refused:

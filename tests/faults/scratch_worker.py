@@ -17,7 +17,7 @@ from shared.database.session import WriteSession
 from shared.messaging.consumer import Consumer
 from shared.messaging.consumer_apply import Mode
 from shared.messaging.relay import TAKEOVER_WAIT, Relay
-from shared.messaging.worker import WorkerSetup, run_worker
+from shared.messaging.worker import WorkerSetup, serve_worker
 from shared.observability.logs import configure_logs
 from tests.faults import handlers
 
@@ -71,4 +71,4 @@ def setup(task: Task) -> WorkerSetup:
 
 if __name__ == "__main__":
     configure_logs("faults", "INFO")
-    asyncio.run(run_worker(setup(Task.model_validate(orjson.loads(os.environ[VARIABLE]))), sys.argv[1:]))
+    serve_worker(setup(Task.model_validate(orjson.loads(os.environ[VARIABLE]))), sys.argv[1:])

@@ -8,7 +8,6 @@ import os
 import runpy
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ import asyncpg
 from shared.contracts.envelope import Received
 from shared.database.session import WriteSession, driver
 from shared.kernel.crash import crash_point
-from shared.messaging import inbox
+from shared.messaging import inbox, worker
 from shared.messaging.consumer import Consumer
 from shared.messaging.consumer_apply import Applier
 from shared.messaging.consumer_offsets import Move, move
@@ -230,27 +229,34 @@ def start_at_the_end() -> None:
 @bug
 def dies_at_sigterm() -> None:
     """Offsets first, and no orderly end: what has been read at SIGTERM is dropped."""
-    offset_before_database()
     apply = Applier._apply
-    told: list[int] = []
+    offset_before_database()
+    told, under_way = list[bool](), list[object]()
 
-    def hear(_: object, number: int, *__: object) -> None:
-        def die(*_: object) -> None:
-            told.append(number)
-            # If nothing comes that could be dropped.
-            threading.Timer(5, os._exit, [0]).start()
+    def die() -> None:
+        told.append(True)
+        if under_way:
+            os._exit(0)
+        # If nothing comes that could be dropped.
+        asyncio.get_running_loop().call_later(5, os._exit, 0)
 
-        signal.signal(number, die)
+    until_the_end = worker._until_the_end
+
+    async def until_death(*arguments: Any) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, die)
+        await until_the_end(*arguments)
 
     async def drop(self: Applier, records: Sequence[Any]) -> None:
+        async with self._database.driver() as connection:
+            await move(connection, self._name, self._moves(records))
         if told:
-            async with self._database.driver() as connection:
-                await move(connection, self._name, self._moves(records))
             os._exit(0)
+        under_way.append(records)
         await apply(self, records)
+        under_way.remove(records)
 
     put(Applier, "_apply", drop)
-    put(asyncio.SelectorEventLoop, "add_signal_handler", hear)
+    put(worker, "_until_the_end", until_death)
 
 
 @bug
