@@ -88,6 +88,9 @@ class Callers:
             return await self._read_posts(session, identity.issuer, identity.subject, china_date(now))
 
     def _keep(self, identity: Identity, read: PostsRead, now: datetime) -> None:
+        # Somebody without a post is asked for anew: the first post works the moment it is granted.
+        if not read.posts:
+            return
         if len(self._kept) >= _KEPT_CALLERS:
             self._kept.clear()
         self._kept[identity] = (read, now + POSTS_KEPT)
