@@ -1,6 +1,6 @@
 """The real membership service with two routes more, which do nothing: what joining over HTTP is measured against.
 
-Both take the same body and give the same reply through the same middleware (settled.md §15); `signed` also knows its caller.
+Both take the same body and give the same reply through the same middleware; `signed` also knows its caller.
 """
 
 from fastapi import Response, status

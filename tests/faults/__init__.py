@@ -1,1 +1,1 @@
-"""What must hold when processes die, brokers vanish and poison arrives: `python -m tests.faults` (trust.md §3)."""
+"""What must hold when processes die, brokers vanish and poison arrives: `python -m tests.faults`."""

@@ -68,14 +68,15 @@ async def stopped_worker(ground: Ground, attempt: Attempt) -> Found:
     """SIGTERM while the handler works and records come; then another start."""
     async with scratch_service(ground, attempt.seed) as scratch:
         worker = scratch.worker("relay,consumers", slow=0.3)
-        await worker.start(bug=attempt.bug)
         seconds = 0.0
         for _ in range(2):
-            for _ in range(15):
+            await worker.start(bug=attempt.bug)
+            await worker.is_up()
+            for _ in range(20):
                 await scratch.commit(scratch.events(20))
                 await asyncio.sleep(0.1)
             seconds = max(seconds, await worker.ends())
-            await worker.start(bug=attempt.bug)
+        await worker.start(bug=attempt.bug)
         await scratch.relayed(2 * CAUGHT_UP)
         await scratch.read(2 * CAUGHT_UP)
         await worker.ends()

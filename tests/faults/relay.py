@@ -8,7 +8,7 @@ from tests.faults.ground import Ground
 from tests.faults.ledger import Found
 from tests.faults.scratch import scratch_service
 
-#: Seconds that the successor of a dead relay has to catch up (trust.md §3), most of them spent waiting until nothing of the dead
+#: Seconds that the successor of a dead relay has to catch up, most of them spent waiting until nothing of the dead
 #: one can arrive any more.
 CAUGHT_UP = 30
 

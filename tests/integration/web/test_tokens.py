@@ -1,4 +1,4 @@
-"""Attacks with tokens (trust.md S5), each beside the good token that is let in; and what rights come from."""
+"""Attacks with tokens, each beside the good token that is let in; and what rights come from."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""I1: every subscriber holds what the owners hold, compared by hashes at equal offsets (settled.md §13)."""
+"""I1: every subscriber holds what the owners hold, compared by hashes at equal offsets."""
 
 import asyncio
 import time

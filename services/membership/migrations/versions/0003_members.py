@@ -164,7 +164,7 @@ _POLICIES = (
     f"CREATE POLICY affiliations_update ON affiliations FOR UPDATE TO {_APP} USING ({_VISIBLE})",
 )
 
-# Look-ups beyond the caller's scope, each of one row and only for what settled.md §27 and "members see themselves" need.
+# Look-ups beyond the caller's scope, each of one row and only for starting a transfer and for "members see themselves".
 _FUNCTIONS = {
     "find_member_by_document(bytea)": """
     CREATE FUNCTION find_member_by_document(key bytea)

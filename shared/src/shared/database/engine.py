@@ -1,7 +1,7 @@
 """The connections of a process to its database, and the sessions on them.
 
 A fair queue stands before the pool: SQLAlchemy's own wakes waiters in no order, which cost a factor of five in the slowest
-hundredth of requests (pipeline.md §2b).
+hundredth of requests.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Database:
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
-        """A bare connection, each statement a transaction of its own: the one-statement way of hot commands (settled.md §15).
+        """A bare connection, each statement a transaction of its own: the one-statement way of hot commands.
 
         From a pool of the driver's own, opened when it is first asked for: a way through SQLAlchemy's costs 100 µs more, a
         sixth of a join. Nothing is reset between users, so a session-level SET is forbidden here.

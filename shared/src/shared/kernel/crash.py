@@ -1,4 +1,4 @@
-"""Named places in product code where a test may let the process die, as `kill -9` would (trust.md §3).
+"""Named places in product code where a test may let the process die, as `kill -9` would.
 
 Off unless the environment names one: `UNIONHALL_CRASH_POINT=relay.after_send` dies there the first time,
 `UNIONHALL_CRASH_POINT=relay.after_send:3` the third time.

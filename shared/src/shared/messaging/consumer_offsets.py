@@ -1,4 +1,4 @@
-"""Where a consumer stands: rows in its own database, moved in the transaction that applies the events (settled.md §7)."""
+"""Where a consumer stands: rows in its own database, moved in the transaction that applies the events."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """How fresh a view is: everything that its source had committed at `as_of` is applied.
 
 A relay announces "all committed before T is published, up to these end offsets"; once a consumer's own offsets have passed those
-ends, it is as fresh as T. An idle topic is fresh by that rule, a stalled outbox is not (settled.md §6).
+ends, it is as fresh as T. An idle topic is fresh by that rule, a stalled outbox is not.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ import asyncpg
 from shared.contracts.envelope import Received
 from shared.database.shared_tables import inbox_quarters
 
-#: Older events are neither applied nor looked up: their entries may be gone (settled.md §11).
+#: Older events are neither applied nor looked up: their entries may be gone.
 KEPT = timedelta(days=90)
 
 _ENTER = """

@@ -1,6 +1,6 @@
 """Tells readers how fresh they are: every few seconds, "all committed before T is published, up to these end offsets".
 
-Without it a reader cannot tell an idle topic from a stalled outbox (settled.md §6).
+Without it a reader cannot tell an idle topic from a stalled outbox.
 """
 
 import asyncio

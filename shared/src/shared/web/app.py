@@ -154,7 +154,7 @@ def _describe_problems(app: FastAPI) -> None:
 class DrainingServer(uvicorn.Server):
     """On the first signal it goes on for `drain_seconds`, not ready and closing connections, before it stops.
 
-    So a load balancer learns of it, and no request is sent into a closing socket (settled.md §34). A second signal stops
+    So a load balancer learns of it, and no request is sent into a closing socket. A second signal stops
     it at once.
     """
 

@@ -1,4 +1,4 @@
-"""Who calls: a verified token, and the posts that this person holds today (rights are posts, settled.md §23)."""
+"""Who calls: a verified token, and the posts that this person holds today: rights are posts."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from shared.web.tokens import Identity, TokenVerifier
 
 #: A post that ended or was granted takes effect after this time at the latest (S4 asks for 60 s in all).
 POSTS_KEPT: Final = timedelta(seconds=5)
-#: A replica of posts older than this allows no sensitive action (settled.md §6).
+#: A replica of posts older than this allows no sensitive action.
 POSTS_STALE: Final = timedelta(seconds=60)
 _KEPT_CALLERS: Final = 10_000
 

@@ -1,4 +1,4 @@
-"""/internal/v1/digest: what an owner and its replicas hold, as hashes that `unionhall verify` compares (settled.md §13).
+"""/internal/v1/digest: what an owner and its replicas hold, as hashes that `unionhall verify` compares.
 
 Services may not read each other's database, and a sent outbox is truncated: comparing hashes over (id, version) at equal offsets
 is how a lost event is found. The answer covers what the caller's posts show; compare as an administrator of the root.

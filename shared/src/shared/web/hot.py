@@ -1,4 +1,4 @@
-"""The way of a command that is one SQL statement: scope, stored reply, rows and outbox row together (settled.md §15).
+"""The way of a command that is one SQL statement: scope, stored reply, rows and outbox row together.
 
 The ids are made before the statement, so the reply is known before it too and is stored by the statement itself. A twin
 waits on a unique index, breaks it, and is answered from the stored reply.

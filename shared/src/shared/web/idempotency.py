@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request sent twice has one effect and one answer (settled.md §17, trust.md S8).
+"""Idempotency-Key: the same request sent twice has one effect and one answer.
 
 A key belongs to one user, one route and one body. It is claimed by an advisory lock of the transaction, the sealed reply is
 stored in that transaction, so effect and reply become true together. Refusals are not stored: they are judged anew.

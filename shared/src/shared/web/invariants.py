@@ -1,4 +1,4 @@
-"""What must hold in a service's own database, as queries for whatever breaks it: part of `unionhall verify` (trust.md §1).
+"""What must hold in a service's own database, as queries for whatever breaks it: part of `unionhall verify`.
 
 A service has `python -m NAME_service.invariants`: its own queries, and those that hold for every service. It reads the
 worker's settings, prints one JSON list and ends with 1 if something is broken.
@@ -26,7 +26,7 @@ NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """`id` as in trust.md ("I12"); `offenders` is a SELECT whose rows break it, their id in the first column."""
+    """`id` as `unionhall verify` shows it ("I12"); `offenders` is a SELECT whose rows break it, their id in the first column."""
 
     id: str
     what: str

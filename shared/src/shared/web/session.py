@@ -1,7 +1,7 @@
 """The transaction of a request. It commits after the route's function and before the reply, or not at all.
 
 `Read` and `Write` are function-scoped on purpose: a plain `yield` dependency of FastAPI commits after the response has
-left, so that a failing commit still answers 200 (settled.md §18). Together with the relay, the consumers and the jobs this
+left, so that a failing commit still answers 200. Together with the relay, the consumers and the jobs this
 is where commits happen, and nowhere else.
 """
 
@@ -82,7 +82,7 @@ HOT_PREFIX: Final = "WITH s AS MATERIALIZED (SELECT set_config('app.scope', $1, 
 
 
 class HotStatement:
-    """One SQL statement that is a whole transaction under a scope: one round trip instead of four (settled.md §15).
+    """One SQL statement that is a whole transaction under a scope: one round trip instead of four.
 
     Only joining and registration take this way. The scope is local to the statement's own transaction, so a pooled
     connection carries nothing on to the next user.

@@ -1,4 +1,4 @@
-"""Access tokens: RS256 or ES256 signed by the issuer's published keys, nothing else (trust.md §4, S5).
+"""Access tokens: RS256 or ES256 signed by the issuer's published keys, nothing else.
 
 A token proves who somebody is; its role claims are never read. An ID token is refused although the issuer signed it:
 an access token says of itself that it is one, by header type `at+jwt` (RFC 9068) or by claim `typ` "Bearer".

@@ -1,4 +1,4 @@
-"""Kill the worker, or the child that reads the file: the import goes on and every person is there once (trust.md §2)."""
+"""Kill the worker, or the child that reads the file: the import goes on and every person is there once."""
 
 import asyncio
 import os

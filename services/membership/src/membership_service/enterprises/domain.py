@@ -1,4 +1,4 @@
-"""An employer in the register (台账, domain.md §1). Pure: no IO."""
+"""An employer in the register (台账). Pure: no IO."""
 
 from dataclasses import dataclass
 from datetime import date

@@ -60,7 +60,7 @@ async def formation_rate(session: ReadSession, path: str) -> Rate:
 
 
 async def membership_rate(session: ReadSession, path: str) -> Rate:
-    """入会率 of a subtree: members ÷ employees of unionised employers. Retained members are no longer counted (domain.md §2)."""
+    """入会率 of a subtree: members ÷ employees of unionised employers. Retained members are no longer counted."""
     belonging = select(func.count()).where(
         in_subtree(members.c.path, path),
         members.c.status.in_([MemberStatus.ACTIVE, MemberStatus.TRANSFERRING]),

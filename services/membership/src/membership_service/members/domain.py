@@ -1,4 +1,4 @@
-"""A member: a person for life, and the steps of belonging (domain.md §2). Pure: no IO.
+"""A member: a person for life, and the steps of belonging. Pure: no IO.
 
 Every step raises `version` by one and returns the history entry of that version; one version is one event.
 """
@@ -19,7 +19,7 @@ from shared.kernel.errors import Conflict, Forbidden, Invalid, StaleVersion
 BELONGING: Final = frozenset({MemberStatus.ACTIVE, MemberStatus.RETAINED, MemberStatus.TRANSFERRING})
 #: Statuses from which one may apply (again).
 MAY_APPLY: Final = frozenset({MemberStatus.RETURNED, MemberStatus.WITHDRAWN})
-#: Working days after which an unanswered application escalates (domain.md §2).
+#: Working days after which an unanswered application escalates.
 APPLICATION_WORKING_DAYS: Final = 3
 #: How many identities a user may unmask in one day of China.
 UNMASK_DAILY_CAP: Final = 50

@@ -1,4 +1,4 @@
-"""What waits too long for an answer is marked, so that the upper units see it (domain.md §2); old counts are thrown away."""
+"""What waits too long for an answer is marked, so that the upper units see it; old counts are thrown away."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final

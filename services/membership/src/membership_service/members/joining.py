@@ -1,4 +1,4 @@
-"""Asking to join, the hottest command: the whole transaction in one SQL statement (settled.md §15).
+"""Asking to join, the hottest command: the whole transaction in one SQL statement.
 
 It writes what `Member.apply` says of a new applicant (a test compares the two) and adds the unit's path of the moment.
 A unit that may not be joined leaves the path empty, which breaks the statement as a whole: nothing is kept of it.

@@ -108,7 +108,7 @@ async def names(session: ReadSession, ids: Collection[UUID]) -> dict[UUID, str]:
 
 
 async def find_by_document(session: ReadSession, document_blind: bytes) -> Registered | None:
-    """Whether a person is registered anywhere, seen by the caller or not: for the one permitted hint (settled.md §27)."""
+    """Whether a person is registered anywhere, seen by the caller or not: for the one permitted hint."""
     return await _registered(session, text("SELECT * FROM find_member_by_document(:key)"), key=document_blind)
 
 

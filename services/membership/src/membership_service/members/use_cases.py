@@ -59,7 +59,7 @@ async def apply_again(
 ) -> Member | None:
     """Let a person whose document is known apply again, wherever the row stands today; None: a member elsewhere.
 
-    None is the one permitted hint about somebody outside the caller's scope (settled.md §27): it is counted and audited here,
+    None is the one permitted hint about somebody outside the caller's scope: it is counted and audited here,
     so the caller of this function commits before refusing. Raises TooMany beyond the day's cap, Conflict for a member in sight.
     """
     unit = await organisations.get_to_stand_on(session, organisation_id)

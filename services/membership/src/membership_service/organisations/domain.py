@@ -1,4 +1,4 @@
-"""A unit of the union tree and its rules (Trade Union Law of the PRC, art. 10–11; domain.md §1). Pure: no IO."""
+"""A unit of the union tree and its rules (Trade Union Law of the PRC, art. 10–11). Pure: no IO."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

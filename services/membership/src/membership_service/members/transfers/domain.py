@@ -1,7 +1,7 @@
 """A transfer: asked for by the member or either side, released by the old unit, accepted by the new. Pure: no IO.
 
 Unanswered for 15 days it escalates to the lowest unit above both, which may then decide alone, so that a dead employer
-holds nobody (domain.md §2).
+holds nobody.
 """
 
 from dataclasses import dataclass
