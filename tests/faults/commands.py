@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from membership_service.members.documents import check_digit
+from shared.testing.waiting import eventually
 from tests.faults.cases import Attempt, Case
 from tests.faults.installation import REGISTRAR, Installation, founding, insist
 from tests.faults.ledger import Found, judge
@@ -46,6 +47,7 @@ class Crowd:
     dice: random.Random
     sent: list[Sent] = field(default_factory=list)
     slowest: float = 0.0
+    answers: int = 0
     refused: list[str] = field(default_factory=list)
 
     def next(self) -> Sent:
@@ -75,6 +77,7 @@ class Crowd:
         except AssertionError as refusal:
             self.refused.append(str(refusal)[:200])
             return
+        self.answers += 1
         self.slowest = max(self.slowest, time.monotonic() - began)
         if sent.reply is None:
             sent.reply = reply
@@ -92,6 +95,11 @@ class Crowd:
                 yield
             finally:
                 until.set()
+
+    async def in_full_swing(self) -> None:
+        """Wait for some more answers: how long they take depends on the machine."""
+        before = self.answers
+        await eventually(lambda: self.answers >= before + 40, 60)
 
     async def found(self) -> Found:
         """Repeat every command, let the views come up, and compare with the ledger of replies."""
@@ -160,7 +168,7 @@ async def stopped_http(here: Installation, attempt: Attempt) -> Found:
     seconds = 0.0
     async with crowd.at_work():
         for name in ("membership", "gateway"):
-            await asyncio.sleep(2)
+            await crowd.in_full_swing()
             seconds = max(seconds, await here.programs[name].ends())
             await here.start(name)
             await here.ready(name)
@@ -179,7 +187,7 @@ async def stopped_workers(here: Installation, attempt: Attempt) -> Found:
         await here.ready("gateway-worker")
     async with crowd.at_work():
         for name in ("membership-worker", "gateway-worker"):
-            await asyncio.sleep(2)
+            await crowd.in_full_swing()
             seconds = max(seconds, await here.programs[name].ends())
             await here.start(name)
             # Or nothing would be under way when the next one stops.
