@@ -24,6 +24,7 @@ NEEDED_BY_OTHERS = {
     "httptools": "uvicorn",
     "lz4": "aiokafka, for compressed batches",
     "python-multipart": "FastAPI, for uploads and forms",
+    "uvloop": "uvicorn",
     "opentelemetry-exporter-otlp-proto-http": "loaded only when a collector is named",
 }
 #: Imported only by the test plugin, which no image loads.

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import uvicorn
-import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -63,8 +62,11 @@ def parse_run(argv: Sequence[str]) -> list[str]:
 
 
 def serve_worker(setup: WorkerSetup, argv: Sequence[str]) -> None:
-    """Run a worker as this process."""
-    uvloop.run(run_worker(setup, argv))
+    """Run a worker as this process.
+
+    On the plain loop: under uvloop a consumer was twice seen standing still after the broker was killed (cause unproven).
+    """
+    asyncio.run(run_worker(setup, argv))
 
 
 async def run_worker(setup: WorkerSetup, argv: Sequence[str]) -> None:
