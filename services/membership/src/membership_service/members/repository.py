@@ -10,9 +10,8 @@ from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, or_, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
-from membership_service.members.domain import Affiliation, HistoryEntry, Member
+from membership_service.members.domain import HistoryEntry, Member
 from membership_service.members.tables import (
-    affiliations,
     daily_uses,
     member_history,
     member_numbers,
@@ -93,12 +92,6 @@ async def history(session: ReadSession, member_id: UUID, after: int, limit: int)
         member_history.c.member_id == member_id, member_history.c.version > after
     )
     return (await session.scalars(page.order_by(member_history.c.version).limit(limit))).all()
-
-
-async def affiliations_of(session: ReadSession, member_id: UUID) -> Sequence[Affiliation]:
-    """All affiliations of a visible member, oldest first."""
-    page = select(Affiliation).where(affiliations.c.member_id == member_id)
-    return (await session.scalars(page.order_by(affiliations.c.from_version))).all()
 
 
 async def names(session: ReadSession, ids: Collection[UUID]) -> dict[UUID, str]:
