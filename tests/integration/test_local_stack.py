@@ -278,7 +278,9 @@ def test_two_ups_at_once_make_one_stack(stack: Layout) -> None:
 
     def run(_: int) -> str:
         arguments = [sys.executable, "-c", program, str(stack.root)]
-        return subprocess.run(arguments, capture_output=True, text=True, timeout=100, check=True).stdout
+        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=100, check=False)
+        assert not ended.returncode, ended.stderr
+        return ended.stdout
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(run, range(2))

@@ -32,12 +32,13 @@ def up(
     Two calls at once do not fight: the second waits and finds it running.
     """
     layout = layout or Layout.default()
-    layout.make()
+    layout.root.mkdir(parents=True, exist_ok=True)
     with _alone(layout):
         found = read_state(layout)
         if found.alive and found.phase == "running":
             return found
         _end_remains(layout)
+        layout.make()
         supervisor = _launch(layout, services)
         return _follow(layout, supervisor, on_step)
 
