@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-SERVICES = ("membership", "gateway")
+SERVICES = ("membership", "welfare", "events", "gateway")
 
 #: Variables that no service reads: name -> who reads it, what it is.
 OTHERS = {

@@ -14,11 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "shared": ROOT / "shared/src/shared",
     "membership_service": ROOT / "services/membership/src/membership_service",
+    "welfare_service": ROOT / "services/welfare/src/welfare_service",
+    "events_service": ROOT / "services/events/src/events_service",
     "gateway_service": ROOT / "services/gateway/src/gateway_service",
     "unionhall_cli": ROOT / "cli/src/unionhall_cli",
     "local_stack": ROOT / "deploy/local/src/local_stack",
 }
-SERVICES = ("membership_service", "gateway_service")
+SERVICES = ("membership_service", "welfare_service", "events_service", "gateway_service")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-SERVICES = ("membership_service", "gateway_service")
+SERVICES = ("membership_service", "welfare_service", "events_service", "gateway_service")
 #: Loaded only by migrations, by a process with a collector, by pinyin of whole phrases, and when Kafka's jars are missing.
 LATE = ("alembic", "opentelemetry.exporter", "pypinyin.phrases_dict", "jgo", "requests")
 

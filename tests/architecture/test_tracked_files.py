@@ -60,7 +60,8 @@ def test_nothing_of_one_machine_or_registry() -> None:
 def test_locks_pin_hashes_and_name_no_address() -> None:
     locks = lock_files()
     assert {lock.path for lock in locks} >= {
-        f"locks/{name}.txt" for name in ("dev", "membership", "gateway", "cli", "local", "uv")
+        f"locks/{name}.txt"
+        for name in ("dev", "membership", "welfare", "events", "gateway", "cli", "local", "uv")
     }
     for lock in locks:
         assert "://" not in lock.text, lock.path

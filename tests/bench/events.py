@@ -9,12 +9,12 @@ from uuid import UUID
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from membership_service.publication import publication
 from shared.contracts.envelope import Event, Headers, Topic, event_headers
 from shared.contracts.membership import EmploymentForm, Gender, MemberAdmitted, MemberState, MemberStatus
 from shared.database.session import INSERT_OUTBOX, outbox_row
 from shared.kernel.ids import new_id
 from shared.messaging.partitioning import partition_of
+from shared.messaging.publication import publication
 
 DAY = date(2026, 3, 2)
 _ROWS_A_COMMIT = 1_000

@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 
-from membership_service.acting import SYSTEM, By
 from membership_service.bootstrap import Top, bootstrap_administrator
 from membership_service.posts.domain import Holder
 from shared.contracts.membership import OrganisationKind
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
 from shared.database.scope import Scope
+from shared.security.acting import SYSTEM, By
 from shared.testing.clock import StoppedClock
 from tests.support.tokens import ISSUER, Issuer
 

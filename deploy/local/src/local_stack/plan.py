@@ -22,7 +22,7 @@ BYTECODE_VARIABLE = "PYTHONDONTWRITEBYTECODE"
 #: What a user may set for all services.
 PASSED_ON = {"UNIONHALL_LOG_LEVEL", "UNIONHALL_OTLP_ENDPOINT"}
 
-SERVICES = ("membership", "gateway")
+SERVICES = ("membership", "welfare", "events", "gateway")
 AUDIENCE = "unionhall"
 IDENTITY_PATH = "/identity"
 
@@ -32,6 +32,10 @@ PREFERRED_PORTS = {
     "gateway-worker": 18001,
     "membership": 18010,
     "membership-worker": 18011,
+    "welfare": 18020,
+    "welfare-worker": 18021,
+    "events": 18030,
+    "events-worker": 18031,
     "issuer": 18080,
     "postgres": 15432,
     "kafka": 19092,
@@ -86,7 +90,8 @@ def service_settings(service: str, layout: Layout, secrets: Secrets, addresses: 
         "UNIONHALL_WORKER_PORT": str(addresses.ports[f"{service}-worker"]),
     }
     if service == "gateway":
-        settings["UNIONHALL_MEMBERSHIP_URL"] = f"http://{LOOPBACK}:{addresses.ports['membership']}"
+        for owner in SERVICES[:-1]:
+            settings[f"UNIONHALL_{owner.upper()}_URL"] = f"http://{LOOPBACK}:{addresses.ports[owner]}"
         settings["UNIONHALL_IDENTITY_URL"] = addresses.identity
     return settings
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, date, datetime
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,33 +17,19 @@ from gateway_service.proxy import api as proxy
 from gateway_service.proxy.documents import OwnersDocuments, merge
 from gateway_service.proxy.forwarding import http_client
 from gateway_service.settings import Settings
-from shared.contracts import membership
 from shared.database.engine import Database
 from shared.database.revisions import newest_migration
-from shared.database.session import ReadSession
-from shared.directory.posts import read_posts
+from shared.directory.posts import replica_posts_reader
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
-from shared.messaging.freshness import as_of
 from shared.security.keys import KeyRing
 from shared.settings import HTTP_NEEDS, load
 from shared.web.app import WebSetup, create_app, serve
-from shared.web.caller import PostsRead
 from shared.web.digest import Digested, digest_router
 from shared.web.health import database_migrated, database_reachable
 from shared.web.tokens import KeySource
 
 SERVICE = "gateway"
-
-
-async def posts_reader(session: ReadSession, issuer: str, subject: str, today: date) -> PostsRead:
-    """A user's posts from the directory replica, as of what it has read."""
-    posts = await read_posts(session, issuer, subject, today)
-    # A replica that was never fed is as old as can be.
-    return PostsRead(
-        posts, await as_of(session, DIRECTORY, membership.POSTS) or datetime.min.replace(tzinfo=UTC)
-    )
-
 
 #: What this service holds of others' aggregates, for `unionhall verify`.
 REPLICAS = {
@@ -76,7 +61,7 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
             identity.router,
             proxy.router,
         ],
-        posts_reader=posts_reader,
+        posts_reader=replica_posts_reader(DIRECTORY),
         keys=KeyRing.load(settings.keys_file),
         ready_checks=[
             database_reachable(database),
@@ -89,7 +74,11 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
     )
     app = create_app(setup)
     app.state.settings = settings
-    app.state.owners = {"membership": settings.membership_url}
+    app.state.owners = {
+        "membership": settings.membership_url,
+        "welfare": settings.welfare_url,
+        "events": settings.events_url,
+    }
     _merge_documents(app)
     return app
 
@@ -120,5 +109,7 @@ async def _stop(app: FastAPI) -> None:
 
 
 if __name__ == "__main__":
-    process_settings = load(Settings, *HTTP_NEEDS, "membership_url", "identity_url")
+    process_settings = load(
+        Settings, *HTTP_NEEDS, "membership_url", "welfare_url", "events_url", "identity_url"
+    )
     serve(build(process_settings), process_settings, SERVICE)

@@ -12,6 +12,10 @@ class Settings(ServiceSettings):
 
     membership_url: WebUrl = ""
     """Where the membership service answers, as the gateway reaches it."""
+    welfare_url: WebUrl = ""
+    """Where the welfare service answers."""
+    events_url: WebUrl = ""
+    """Where the events service answers."""
     identity_url: WebUrl = ""
     """The identity provider behind `/identity`, as the gateway reaches it."""
     owner_deadline: Annotated[float, Field(gt=0, le=300)] = 10.0

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from membership_service.acting import SYSTEM, By
 from membership_service.organisations import repository as organisations
 from membership_service.organisations.domain import Organisation
 from membership_service.organisations.use_cases import write_new
@@ -28,6 +27,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
 from shared.kernel.texts import register, text
+from shared.security.acting import SYSTEM, By
 from shared.settings import load
 
 

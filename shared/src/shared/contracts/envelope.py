@@ -28,6 +28,11 @@ class Topic:
     compacted: bool = True
     retention_ms: int = 30 * 24 * 3600 * 1000
 
+    @property
+    def source(self) -> str:
+        """Who publishes on it, as an event's `source`: "/unionhall/membership"."""
+        return "/" + "/".join(self.name.split(".")[:2])
+
 
 class EventData(BaseModel):
     """Base of every `data`. Closed for the producer; consumers read the JSON and ignore what they do not know."""

@@ -195,10 +195,18 @@ class EmploymentForm(StrEnum):
     OTHER = "other"
 
 
+class User(State):
+    """An account at the identity provider: who signs in, not who the person is."""
+
+    issuer: str
+    subject: str
+
+
 class MemberState(State):
     """A person for life. `organisation_id` is the unit of the affiliation that holds or, when none holds, held last.
 
-    `joined_on` and `left_on` are the days of that affiliation; `joined_on` is None until the first admission.
+    `joined_on` and `left_on` are the days of that affiliation; `joined_on` is None until the first admission. `user` is the
+    account with which the member signs in, None while there is none (and in events of before it was told).
     """
 
     member_id: UUID
@@ -209,6 +217,7 @@ class MemberState(State):
     employment_form: EmploymentForm
     joined_on: date | None
     left_on: date | None
+    user: User | None = None
 
 
 class MemberEvent(EventData):

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from shared.database.session import ReadSession
+from shared.database.session import ReadSession, WriteSession
 
 _PATH = text("SELECT path FROM directory_organisations WHERE id = :id")
 
@@ -12,4 +12,16 @@ _PATH = text("SELECT path FROM directory_organisations WHERE id = :id")
 async def path_of_organisation(session: ReadSession, organisation_id: UUID) -> str | None:
     """The path of a unit today; None while it, or one above it, is unknown."""
     found: str | None = await session.scalar(_PATH, {"id": organisation_id})
+    return found
+
+
+_PLACE = text("SELECT directory_place(:id)")
+
+
+async def place_of_organisation(session: WriteSession, organisation_id: UUID) -> str | None:
+    """The path under which a new row of this unit is written; None for an unknown or dissolved unit.
+
+    The unit stays where it is until the transaction ends, so a move cannot overlook the row.
+    """
+    found: str | None = await session.scalar(_PLACE, {"id": organisation_id})
     return found

@@ -2,7 +2,19 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Index, MetaData, Table, Text, Uuid, func
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
 
 from shared.database.paths import Path
 
@@ -50,3 +62,27 @@ def directory_tables(metadata: MetaData) -> DirectoryTables:
         Index("ix_directory_posts_subject_issuer", "subject", "issuer"),
     )
     return DirectoryTables(organisations, posts)
+
+
+def member_references(metadata: MetaData) -> Table:
+    """Declare the replica of members: what may be known of them outside membership.
+
+    There is no path: a member is found through the unit, so that a moved subtree touches no member.
+    """
+    return Table(
+        "directory_members",
+        metadata,
+        Column("id", Uuid, primary_key=True),
+        Column("organisation_id", Uuid, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("gender", Text, nullable=False),
+        Column("birth_year", SmallInteger),
+        Column("employment_form", Text, nullable=False),
+        Column("joined_on", Date),
+        Column("left_on", Date),
+        Column("user_issuer", Text),
+        Column("user_subject", Text),
+        Column("sequence", BigInteger, nullable=False),
+        Index("ix_directory_members_organisation_id", "organisation_id"),
+        Index("ix_directory_members_user", "user_subject", "user_issuer"),
+    )

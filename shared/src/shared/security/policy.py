@@ -38,15 +38,42 @@ class Action(StrEnum):
     TIMELINE_READ = "timeline.read"
     AUDIT_READ = "audit.read"
     OPERATIONS_READ = "operations.read"
+    RULE_READ = "rule.read"
+    RULE_CHANGE = "rule.change"
+    DOSSIER_READ = "dossier.read"
+    DOSSIER_CHANGE = "dossier.change"
+    DOSSIER_DECIDE = "dossier.decide"
+    DOSSIER_UNMASK = "dossier.unmask"
+    PROGRAMME_READ = "programme.read"
+    PROGRAMME_CHANGE = "programme.change"
+    CASE_READ = "case.read"
+    CASE_CHANGE = "case.change"
+    CASE_APPROVE = "case.approve"
+    BUDGET_READ = "budget.read"
+    BUDGET_CHANGE = "budget.change"
+    PAYOUT_READ = "payout.read"
+    PAYOUT_CHANGE = "payout.change"
+    ACTIVITY_READ = "activity.read"
+    ACTIVITY_CHANGE = "activity.change"
+    ACTIVITY_APPROVE = "activity.approve"
+    REGISTRATION_READ = "registration.read"
+    REGISTRATION_CHANGE = "registration.change"
+    CHECK_IN = "registration.check-in"
 
 
 _EVERYONE: Final = frozenset(Role)
 _ADMINISTRATOR: Final = frozenset({Role.ADMINISTRATOR})
 _REGISTRAR: Final = frozenset({Role.REGISTRAR})
 _OVERSEERS: Final = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
+_WELFARE: Final = frozenset({Role.WELFARE_OFFICER})
+_APPROVER: Final = frozenset({Role.APPROVER})
+_TREASURER: Final = frozenset({Role.TREASURER})
+_ORGANISER: Final = frozenset({Role.ORGANISER})
+_AUDITOR: Final = frozenset({Role.AUDITOR})
 
 #: The roles that may do each action at their unit and all below it. Everyone with a post reads, masked; an auditor reads
-#: all and changes nothing; an administrator arranges units and posts but never unmasks.
+#: all and changes nothing; an administrator arranges units and posts but never unmasks. Hardship and money are for those who
+#: work on them: an approver decides what a welfare officer has gathered, a treasurer pays what an approver has decided.
 PERMISSIONS: Final[dict[Action, frozenset[Role]]] = {
     Action.ORGANISATION_READ: _EVERYONE,
     Action.ORGANISATION_CHANGE: _ADMINISTRATOR,
@@ -66,13 +93,45 @@ PERMISSIONS: Final[dict[Action, frozenset[Role]]] = {
     Action.ROSTER_UNDO: _REGISTRAR,
     Action.DASHBOARD_READ: _EVERYONE,
     Action.TIMELINE_READ: _EVERYONE,
-    Action.AUDIT_READ: frozenset({Role.AUDITOR}),
+    Action.AUDIT_READ: _AUDITOR,
     Action.OPERATIONS_READ: _OVERSEERS,
+    Action.RULE_READ: _EVERYONE,
+    Action.RULE_CHANGE: _ADMINISTRATOR,
+    Action.DOSSIER_READ: _WELFARE | _APPROVER | _AUDITOR,
+    Action.DOSSIER_CHANGE: _WELFARE,
+    Action.DOSSIER_DECIDE: _APPROVER,
+    Action.DOSSIER_UNMASK: _WELFARE,
+    Action.PROGRAMME_READ: _EVERYONE,
+    Action.PROGRAMME_CHANGE: _WELFARE,
+    Action.CASE_READ: _WELFARE | _APPROVER | _TREASURER | _AUDITOR,
+    Action.CASE_CHANGE: _WELFARE,
+    Action.CASE_APPROVE: _APPROVER,
+    Action.BUDGET_READ: _WELFARE | _APPROVER | _TREASURER | _AUDITOR,
+    Action.BUDGET_CHANGE: _TREASURER,
+    Action.PAYOUT_READ: _TREASURER | _AUDITOR,
+    Action.PAYOUT_CHANGE: _TREASURER,
+    Action.ACTIVITY_READ: _EVERYONE,
+    Action.ACTIVITY_CHANGE: _ORGANISER,
+    Action.ACTIVITY_APPROVE: _APPROVER,
+    Action.REGISTRATION_READ: _ORGANISER | _AUDITOR,
+    Action.REGISTRATION_CHANGE: _ORGANISER,
+    Action.CHECK_IN: _ORGANISER,
 }
 
-#: Refused with 503 while the replica of posts is too old to be trusted: a post that ended must not unmask or approve.
+#: Refused with 503 while the replica of posts is too old to be trusted: a post that ended must not unmask, approve or pay.
 SENSITIVE: Final = frozenset(
-    {Action.MEMBER_UNMASK, Action.MEMBER_APPROVE, Action.MEMBER_ERASE, Action.POST_GRANT}
+    {
+        Action.MEMBER_UNMASK,
+        Action.MEMBER_APPROVE,
+        Action.MEMBER_ERASE,
+        Action.POST_GRANT,
+        Action.DOSSIER_DECIDE,
+        Action.DOSSIER_UNMASK,
+        Action.CASE_APPROVE,
+        Action.BUDGET_CHANGE,
+        Action.PAYOUT_CHANGE,
+        Action.ACTIVITY_APPROVE,
+    }
 )
 
 #: Seconds until it is worth asking again.

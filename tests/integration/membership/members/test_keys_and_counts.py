@@ -16,7 +16,6 @@ import httpx
 import pytest
 
 from membership_service import worker
-from membership_service.acting import By
 from membership_service.app import build
 from membership_service.members.jobs import FORGET_USES, USES_KEPT
 from membership_service.settings import Settings
@@ -24,6 +23,7 @@ from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
 from shared.database.scope import Scope
 from shared.jobs import JobRunner, job_status, submit
+from shared.security.acting import By
 from shared.security.rotation import ROTATION_JOB, keys_in_use
 from shared.testing.clock import StoppedClock
 from shared.testing.databases import DatabaseFactory

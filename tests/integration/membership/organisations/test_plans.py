@@ -3,10 +3,10 @@
 import asyncio
 from datetime import timedelta
 
-from membership_service.acting import SYSTEM, By
 from membership_service.organisations.use_cases import carry_out_next_plan
 from shared.database.engine import Database
 from shared.database.scope import Scope
+from shared.security.acting import SYSTEM, By
 from tests.support.membership import Federation
 
 

@@ -4,11 +4,11 @@ from uuid import uuid4
 
 import pytest
 
-from membership_service.acting import By
 from membership_service.members.documents import DocumentType
 from membership_service.members.domain import Act, Affiliation, Details, Happening, Member
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.kernel.errors import Conflict, DomainError, Forbidden, Invalid
+from shared.security.acting import By
 
 AT = datetime(2026, 11, 21, 4, tzinfo=UTC)
 DAY = date(2026, 11, 21)

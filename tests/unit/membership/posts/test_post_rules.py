@@ -3,10 +3,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from membership_service.acting import By
 from membership_service.posts.domain import Holder, Post, Term
 from shared.contracts.membership import Role
 from shared.kernel.errors import Conflict, Forbidden, Invalid
+from shared.security.acting import By
 
 TODAY = date(2026, 3, 16)
 #: Half past midnight in China is still yesterday in UTC.

@@ -16,6 +16,15 @@ OWNERS: Final[dict[str, str]] = {
     "rosters": "membership",
     "audit": "membership",
     "me": "membership",
+    "rules": "welfare",
+    "dossiers": "welfare",
+    "programmes": "welfare",
+    "cases": "welfare",
+    "budgets": "welfare",
+    "payouts": "welfare",
+    "activities": "events",
+    "registrations": "events",
+    "calendars": "events",
 }
 
 #: Paths that carry files; they have a longer deadline and are never held in memory.

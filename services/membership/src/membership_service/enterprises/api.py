@@ -4,7 +4,6 @@ from uuid import UUID
 
 from fastapi import Response, status
 
-from membership_service.acting import By
 from membership_service.enterprises import repository, use_cases
 from membership_service.enterprises.schemas import (
     EnterpriseView,
@@ -15,6 +14,7 @@ from membership_service.enterprises.schemas import (
     UpdateEnterprise,
 )
 from membership_service.organisations import repository as organisations
+from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
 from shared.web.conditional import IfMatch, set_etag

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from membership_service.enterprises.domain import Enterprise
-from membership_service.publication import publication
 from shared.contracts.envelope import Event
 from shared.contracts.membership import EnterpriseRegistered, EnterpriseState, EnterpriseUpdated
+from shared.messaging.publication import publication
 
 
 def registered(enterprise: Enterprise, at: datetime) -> Event:

@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from membership_service.acting import By
 from membership_service.enterprises import events, repository
 from membership_service.enterprises.domain import Enterprise, Particulars, Place
 from membership_service.organisations import repository as organisations
 from shared.database.session import WriteSession
 from shared.kernel.ids import new_id
+from shared.security.acting import By
 from shared.security.policy import Action, Caller
 from shared.web.conditional import require_version
 

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from fastapi import Query, Response, status
 
-from membership_service.acting import By
 from membership_service.members import joining, lookup, repository, use_cases
 from membership_service.members.domain import Act, Member
 from membership_service.members.people import Person, check_person
@@ -30,6 +29,7 @@ from membership_service.members.schemas import (
 from shared.contracts.membership import MemberStatus
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
+from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
 from shared.web.conditional import IfMatch, set_etag

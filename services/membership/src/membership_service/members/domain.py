@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from membership_service.acting import By
 from membership_service.members.documents import DocumentType
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.kernel.clock import china_date
 from shared.kernel.errors import Conflict, Forbidden, Invalid, StaleVersion
+from shared.security.acting import By
 
 #: Statuses in which a person belongs to a union.
 BELONGING: Final = frozenset({MemberStatus.ACTIVE, MemberStatus.RETAINED, MemberStatus.TRANSFERRING})

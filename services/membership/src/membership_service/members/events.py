@@ -4,11 +4,11 @@ from typing import Final
 from uuid import UUID
 
 from membership_service.members.domain import Act, Details, Happening, HistoryEntry, Member
-from membership_service.publication import publication
 from shared.contracts import membership as contract
 from shared.contracts.envelope import Event
 from shared.contracts.membership import MemberEvent, MemberState, MemberStatus
 from shared.kernel.ids import new_id
+from shared.messaging.publication import publication
 
 _TYPES: Final[dict[Happening, type[MemberEvent]]] = {
     Happening.APPLIED: contract.MemberApplied,

@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 from fastapi import Response
 
-from membership_service.acting import By
 from membership_service.members import events, sealing
 from membership_service.members.domain import Act, Details
 from membership_service.members.people import Person
@@ -22,6 +21,7 @@ from shared.database.session import OUTBOX_COLUMNS, ReadSession, outbox_row
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import new_id
 from shared.observability.logs import request_id
+from shared.security.acting import By
 from shared.security.policy import Action, Caller
 from shared.web.hot import FIRST_PARAMETER, HotCall, HotCommand
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
-from membership_service.acting import By
 from membership_service.members import events, repository, sealing
 from membership_service.members.domain import (
     MAY_APPLY,
@@ -26,6 +25,7 @@ from shared.contracts.membership import Gender
 from shared.database.failures import violated_constraint
 from shared.database.session import WriteSession
 from shared.kernel.errors import Conflict, Invalid, NotFound, TooMany, Unavailable
+from shared.security.acting import By
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller

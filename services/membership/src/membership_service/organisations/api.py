@@ -7,7 +7,6 @@ from uuid import UUID
 
 from fastapi import Depends, Form, Query, Response, UploadFile, status
 
-from membership_service.acting import By
 from membership_service.organisations import repository, tree_import, use_cases
 from membership_service.organisations.domain import Organisation
 from membership_service.organisations.schemas import (
@@ -25,6 +24,7 @@ from membership_service.organisations.schemas import (
     SearchOrganisations,
 )
 from membership_service.organisations.sheet import MAX_SHEET_BYTES, SheetRow, read_sheet
+from shared.security.acting import By
 from shared.security.keys import KeyRing
 from shared.security.policy import Action
 from shared.web.body import max_body

@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from membership_service.organisations.domain import Organisation
-from membership_service.publication import publication
 from shared.contracts.envelope import Event
 from shared.contracts.membership import (
     OrganisationCreated,
@@ -13,6 +12,7 @@ from shared.contracts.membership import (
     OrganisationRenamed,
     OrganisationState,
 )
+from shared.messaging.publication import publication
 
 
 def created(organisation: Organisation, at: datetime) -> Event:

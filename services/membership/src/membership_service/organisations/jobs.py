@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Final
 
-from membership_service.acting import SYSTEM, By
 from membership_service.organisations.use_cases import carry_out_next_plan
 from shared.jobs import JobContext, JobHandler
 from shared.kernel.clock import Clock
+from shared.security.acting import SYSTEM, By
 
 PLANS: Final = "organisations.plans"
 #: A plan holds from the first minute of its day.

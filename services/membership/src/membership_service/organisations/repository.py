@@ -22,7 +22,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from membership_service.acting import By
 from membership_service.metadata import metadata
 from membership_service.organisations.dependents import DEPENDENTS
 from membership_service.organisations.domain import (
@@ -43,6 +42,7 @@ from shared.database.failures import violated_constraint
 from shared.database.paths import Path, in_subtree, path_end, path_of
 from shared.database.session import ReadSession, WriteSession, driver
 from shared.kernel.errors import Conflict, NotFound
+from shared.security.acting import By
 
 #: Key of the advisory lock under which moves happen one after the other: two at once could close a circle.
 _TREE_LOCK = 0x7472_6565

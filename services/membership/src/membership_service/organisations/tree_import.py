@@ -9,7 +9,6 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from membership_service.acting import By
 from membership_service.organisations import repository
 from membership_service.organisations.domain import Numbered, Organisation
 from membership_service.organisations.schemas import Code, Name
@@ -19,6 +18,7 @@ from shared.contracts.membership import OrganisationKind
 from shared.database.session import WriteSession
 from shared.kernel.errors import DomainError, FieldProblem, Invalid
 from shared.kernel.ids import new_id
+from shared.security.acting import By
 from shared.security.policy import Action, Caller
 
 #: More faults than these are not listed; nobody reads on.

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from membership_service.acting import By
 from membership_service.organisations import events, repository
 from membership_service.organisations.domain import Happening, Organisation, Plan, PlanKind, effective_day
 from shared.contracts.membership import OrganisationKind
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.errors import Conflict, DomainError, Forbidden
 from shared.kernel.ids import new_id
+from shared.security.acting import By
 from shared.security.policy import Action, Caller
 from shared.web.conditional import require_version
 

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from fastapi import Query, Response, status
 
-from membership_service.acting import By
 from membership_service.organisations import repository as organisations
 from membership_service.organisations.schemas import OrganisationView
 from membership_service.posts import repository, use_cases
 from membership_service.posts.domain import Holder, Term
 from membership_service.posts.schemas import EndPost, GrantPost, Me, OwnPost, PostView
+from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
 from shared.web.conditional import IfMatch, set_etag

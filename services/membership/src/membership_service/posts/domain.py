@@ -5,9 +5,9 @@ from datetime import date, timedelta
 from typing import Self
 from uuid import UUID
 
-from membership_service.acting import By
 from shared.contracts.membership import Role
 from shared.kernel.errors import Conflict, Forbidden, Invalid
+from shared.security.acting import By
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from membership_service.posts.domain import Post
-from membership_service.publication import publication
 from shared.contracts.envelope import Event
 from shared.contracts.membership import PostEnded, PostGranted, PostState
+from shared.messaging.publication import publication
 
 
 def granted(post: Post, at: datetime) -> Event:

@@ -3,7 +3,6 @@
 from datetime import date
 from uuid import UUID
 
-from membership_service.acting import By
 from membership_service.organisations import repository as organisations
 from membership_service.posts import events, repository
 from membership_service.posts.domain import Holder, Post, Term
@@ -13,6 +12,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
 from shared.security import policy
+from shared.security.acting import By
 from shared.security.policy import Action, Caller
 from shared.web.caller import PostsRead, PostsReader
 from shared.web.conditional import require_version

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import Form, Query, Request, Response, UploadFile, status
 
-from membership_service.acting import By
 from membership_service.organisations import repository as organisations
 from membership_service.rosters import repository, use_cases
 from membership_service.rosters.domain import MAX_UPLOAD_BYTES, Mode
@@ -19,6 +18,7 @@ from membership_service.rosters.schemas import (
     UndoRoster,
 )
 from membership_service.rosters.template import MEDIA_TYPE, template
+from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.body import max_body
 from shared.web.caller import CurrentCaller

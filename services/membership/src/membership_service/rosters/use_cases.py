@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from membership_service.acting import By
 from membership_service.organisations import repository as organisations
 from membership_service.rosters import files, repository
 from membership_service.rosters.domain import KEPT, Mode, RosterImport
@@ -10,6 +9,7 @@ from shared.database.session import ReadSession, WriteSession
 from shared.jobs import enqueue
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import new_id
+from shared.security.acting import By
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
 

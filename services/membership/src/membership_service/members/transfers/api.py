@@ -5,7 +5,6 @@ from uuid import UUID
 
 from fastapi import Query, Response, status
 
-from membership_service.acting import By
 from membership_service.members import lookup
 from membership_service.members.schemas import ReasonBody
 from membership_service.members.transfers import repository, use_cases
@@ -14,6 +13,7 @@ from membership_service.members.transfers.schemas import (
     MemberTransferBody,
     TransferReply,
 )
+from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
 from shared.web.conditional import IfMatch, set_etag

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
-from membership_service.acting import By
 from membership_service.members import repository as members
 from membership_service.members import sealing
 from membership_service.members.documents import DocumentType, check
@@ -21,6 +20,7 @@ from shared.database.failures import violated_constraint
 from shared.database.session import WriteSession
 from shared.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from shared.kernel.ids import new_id
+from shared.security.acting import By
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
 

@@ -1,10 +1,9 @@
-"""Wraps the data of an event of this service: one version of one aggregate."""
+"""Wraps the data of an event of a service of its own: one version of one aggregate."""
 
 from datetime import datetime
 from uuid import UUID
 
 from shared.contracts.envelope import Event, EventData
-from shared.contracts.membership import SOURCE
 from shared.kernel.ids import new_id
 from shared.observability.tracing import current_traceparent
 
@@ -16,7 +15,7 @@ def publication(data: EventData, subject: UUID, version: int, at: datetime) -> E
         subject=subject,
         sequence=version,
         time=at,
-        source=SOURCE,
+        source=data.topic.source,
         type=data.type,
         topic=data.topic,
         data=data,

@@ -1,0 +1,14 @@
+"""Activities and registrations."""
+
+revision = "0002_activities"
+down_revision = "0001_shared"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Nothing yet."""

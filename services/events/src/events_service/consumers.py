@@ -1,0 +1,4 @@
+"""Names of this service's consumers: under them their offsets, freshness and dead letters are kept."""
+
+DIRECTORY = "events.directory"
+EFFECTS = "events.effects"

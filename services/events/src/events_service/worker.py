@@ -1,0 +1,83 @@
+"""Composition root of the worker: `python -m events_service.worker --run relay,consumers,jobs`."""
+
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from events_service import consumers
+from events_service.settings import Settings
+from shared.database.engine import Database
+from shared.directory import replica
+from shared.jobs import UPKEEP_EVERY, UPKEEP_JOB, JobContext, JobRunner, upkeep_handler
+from shared.kernel import texts
+from shared.kernel.clock import Clock, SystemClock
+from shared.messaging.consumer import Consumer
+from shared.messaging.relay import Relay
+from shared.messaging.worker import WorkerSetup, serve
+from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
+from shared.security.keys import KeyRing
+from shared.settings import WORKER_NEEDS, load
+from shared.web.idempotency import forget_old_keys
+
+SERVICE = "events"
+FORGET_KEYS: Final = "idempotency.forget"
+FORGET_KEYS_EVERY: Final = timedelta(hours=1)
+#: Tables with rows in the tree (columns `organisation_id` and `path`), an owner before what is copied from it.
+MOVED_ALONG: Final[tuple[str, ...]] = ()
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
+    """All that this worker can run."""
+    texts.register("events_service")
+    if settings.keys_file is None:
+        raise ValueError("keys_file is needed")
+    database = Database(
+        settings.worker_database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-worker"
+    )
+    ring = KeyRing.load(settings.keys_file)
+    kafka = settings.kafka_bootstrap
+    directory = replica.handler(MOVED_ALONG)
+    return WorkerSetup(
+        service=SERVICE,
+        host=settings.http_host,
+        port=settings.worker_port,
+        relay=Relay(settings.worker_database_url, kafka, SERVICE),
+        consumers=(
+            Consumer(
+                consumers.DIRECTORY, replica.TOPICS_WITH_MEMBERS, directory, "projection", database, kafka
+            ),
+        ),
+        jobs=_jobs(database, ring, clock or SystemClock()),
+        on_stop=(database.close,),
+    )
+
+
+def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
+    async def forget_keys(job: JobContext) -> None:
+        async with job.chunk() as session:
+            await forget_old_keys(session, clock.now())
+
+    return JobRunner(
+        database,
+        {
+            CHAIN_JOB: chain_handler(ring),
+            FORGET_KEYS: forget_keys,
+            UPKEEP_JOB: upkeep_handler(clock),
+        },
+        every={
+            CHAIN_JOB: CHAIN_EVERY,
+            FORGET_KEYS: FORGET_KEYS_EVERY,
+            UPKEEP_JOB: UPKEEP_EVERY,
+        },
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run until told to stop."""
+    settings = load(Settings, *WORKER_NEEDS)
+    serve(build(settings), settings, argv)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

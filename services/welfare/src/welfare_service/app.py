@@ -1,0 +1,71 @@
+"""Composition root of the HTTP process: `python -m welfare_service.app`."""
+
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from shared.database.engine import Database
+from shared.database.revisions import newest_migration
+from shared.directory.posts import replica_posts_reader
+from shared.kernel import texts
+from shared.kernel.clock import Clock, SystemClock
+from shared.security.keys import KeyRing
+from shared.settings import HTTP_NEEDS, load
+from shared.web.app import WebSetup, create_app, serve
+from shared.web.digest import Digested, digest_router
+from shared.web.health import database_migrated, database_reachable
+from shared.web.tokens import KeySource
+from welfare_service.consumers import DIRECTORY
+from welfare_service.settings import Settings
+
+SERVICE = "welfare"
+#: Tables of the aggregates that this service owns and tells others about.
+OWNED: Final[tuple[str, ...]] = ()
+#: What it holds of others' aggregates, for `unionhall verify`.
+REPLICAS = {
+    kind: Digested(f"SELECT id, sequence AS version FROM directory_{kind}", DIRECTORY)  # noqa: S608 - of the line below
+    for kind in ("organisations", "posts", "members")
+}
+
+#: Asked in this order which of them takes a request: the busiest first.
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    digest_router(
+        {kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED} | REPLICAS  # noqa: S608 - of OWNED
+    ),
+)
+
+
+def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySource | None = None) -> FastAPI:
+    """The application. Tests bring a clock that stands still and the public keys of their own issuer."""
+    texts.register("welfare_service")
+    if settings.keys_file is None:
+        raise ValueError("keys_file is needed")
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-http"
+    )
+    return create_app(
+        WebSetup(
+            service=SERVICE,
+            settings=settings,
+            database=database,
+            routers=ROUTERS,
+            posts_reader=replica_posts_reader(DIRECTORY),
+            keys=KeyRing.load(settings.keys_file),
+            ready_checks=(
+                database_reachable(database),
+                database_migrated(database, newest_migration("welfare_service")),
+            ),
+            clock=clock or SystemClock(),
+            key_source=key_source,
+        )
+    )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = load(Settings, *HTTP_NEEDS)
+    serve(build(settings), settings, SERVICE)
+
+
+if __name__ == "__main__":
+    main()
