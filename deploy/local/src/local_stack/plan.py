@@ -89,6 +89,8 @@ def service_settings(service: str, layout: Layout, secrets: Secrets, addresses: 
         "UNIONHALL_HTTP_PORT": str(addresses.ports[service]),
         "UNIONHALL_WORKER_PORT": str(addresses.ports[f"{service}-worker"]),
     }
+    if service == "welfare":
+        settings["UNIONHALL_MEMBERSHIP_URL"] = f"http://{LOOPBACK}:{addresses.ports['membership']}"
     if service == "gateway":
         for owner in SERVICES[:-1]:
             settings[f"UNIONHALL_{owner.upper()}_URL"] = f"http://{LOOPBACK}:{addresses.ports[owner]}"

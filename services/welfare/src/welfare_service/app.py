@@ -63,7 +63,7 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
 
 def main() -> None:
     """Serve until told to stop."""
-    settings = load(Settings, *HTTP_NEEDS)
+    settings = load(Settings, *HTTP_NEEDS, "membership_url")
     serve(build(settings), settings, SERVICE)
 
 

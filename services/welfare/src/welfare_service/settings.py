@@ -1,7 +1,10 @@
 """What a process of this service reads from its environment."""
 
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, WebUrl
 
 
 class Settings(ServiceSettings):
-    """Nothing beyond what every service reads."""
+    """What the welfare service reads from the environment (prefix UNIONHALL_)."""
+
+    membership_url: WebUrl = ""
+    """Where the membership service answers: asked for the member behind a document before a person enters a dossier."""
