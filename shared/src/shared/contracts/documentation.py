@@ -66,7 +66,7 @@ def _type(schema: Schema, root: Schema) -> str:
     else:
         text = found.get("format") or found.get("type", "object")
         if "minimum" in found:
-            text += f" {found['minimum']}–{found['maximum']}"
+            text += f" {found['minimum']}–{found.get('maximum', '')}"
     return f"{text} or null" if nullable else text
 
 

@@ -1,0 +1,1 @@
+"""One made-up example of every event type, a module for each owner."""
