@@ -101,10 +101,8 @@ class Ground:
             "UNIONHALL_RATE_LIMIT_PER_MINUTE": "0",
         }
         if service == "gateway":
-            settings |= {
-                "UNIONHALL_MEMBERSHIP_URL": f"http://{LOOPBACK}:9",
-                "UNIONHALL_IDENTITY_URL": f"http://{LOOPBACK}:9",
-            }
+            others = ("MEMBERSHIP", "WELFARE", "EVENTS", "IDENTITY")
+            settings |= {f"UNIONHALL_{name}_URL": f"http://{LOOPBACK}:9" for name in others}
         return kept | ports | settings | more
 
     def http(self, module: str, environment: dict[str, str]) -> ChildProcess:

@@ -64,6 +64,8 @@ class Installation:
             "UNIONHALL_HTTP_PORT": str(self.ports[service]),
             "UNIONHALL_WORKER_PORT": str(self.ports[f"{service}-worker"]),
             "UNIONHALL_MEMBERSHIP_URL": f"http://127.0.0.1:{self.ports['membership']}",
+            "UNIONHALL_WELFARE_URL": "http://127.0.0.1:9",
+            "UNIONHALL_EVENTS_URL": "http://127.0.0.1:9",
             "UNIONHALL_IDENTITY_URL": self.jwks,
             "UNIONHALL_RATE_LIMIT_PER_MINUTE": "0",
         }
