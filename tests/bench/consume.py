@@ -16,7 +16,7 @@ from shared.kernel.ids import new_id
 from shared.messaging.consumer import BATCH, Consumer
 from shared.messaging.consumer_apply import Handler, Mode
 from shared.messaging.projection import newest_wins
-from shared.observability.metrics import REGISTRY
+from shared.observability.metrics import CONSUMER_EVENTS
 from tests.bench.events import admissions, publish, records
 from tests.bench.figures import Figure, figure, interleaved
 from tests.bench.ground import Ground, Size, calm
@@ -137,4 +137,6 @@ async def apply_all(
 
 
 def _applied(consumer: str) -> float:
-    return REGISTRY.get_sample_value("unionhall_consumer_events_total", {"consumer": consumer}) or 0.0
+    """Its own counter alone: the whole registry takes a millisecond and grows with every consumer measured before."""
+    (metric,) = CONSUMER_EVENTS.labels(consumer=consumer).collect()
+    return float(metric.samples[0].value)
