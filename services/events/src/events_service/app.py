@@ -8,12 +8,14 @@ from events_service.consumers import DIRECTORY
 from events_service.settings import Settings
 from shared.database.engine import Database
 from shared.database.revisions import newest_migration
+from shared.directory.organisations import path_of_organisation
 from shared.directory.posts import replica_posts_reader
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
 from shared.security.keys import KeyRing
 from shared.settings import HTTP_NEEDS, load
 from shared.web.app import WebSetup, create_app, serve
+from shared.web.audit import audit_router
 from shared.web.digest import Digested, digest_router
 from shared.web.health import database_migrated, database_reachable
 from shared.web.tokens import KeySource
@@ -29,6 +31,7 @@ REPLICAS = {
 
 #: Asked in this order which of them takes a request: the busiest first.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    audit_router(path_of_organisation),
     digest_router(
         {kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED} | REPLICAS  # noqa: S608 - of OWNED
     ),
