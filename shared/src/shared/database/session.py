@@ -1,5 +1,6 @@
 """Sessions: one transaction each, under a scope. Readers and writers differ in type: a signature says which it needs."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -53,6 +54,7 @@ class WriteSession(ReadSession):
         super().__init__(engine, scope, application_name)
         self._events: list[Event] = []
         self._audit: list[tuple[str, str, UUID, str | None, str]] = []
+        self._last: list[Callable[[], Awaitable[None]]] = []
         self._actor: tuple[str, str, str | None] = (SYSTEM, application_name, None)
 
     def act_as(self, issuer: str, subject: str, request_id: str | None = None) -> None:
@@ -76,23 +78,33 @@ class WriteSession(ReadSession):
         row = (action, subject_kind, subject_id, path, orjson.dumps(details or {}).decode())
         self._audit.append(row)
 
+    def at_last(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` when all else is written, right before the commit: for a statement on a row that many want at once.
+
+        The row is then locked for that statement and the commit alone. What `work` raises rolls all of it back; it may neither
+        emit nor audit. Several are done in the order in which they were asked for.
+        """
+        self._last.append(work)
+
     async def widen_scope(self, path: str) -> None:
         """Add a subtree for the rest of the transaction: only for a use case that checked an authorisation of its own."""
         self.granted = self.granted.with_path(path)
         await self.execute(_SCOPE, {"scope": self.granted.setting()})
 
     async def flush_events(self) -> None:
-        """Write what is pending: the ORM's work, then audit rows, then outbox rows. Called right before the commit."""
+        """Write what is pending: the ORM's work, audit rows, outbox rows, what is to be last. Called right before the commit."""
         await self.flush()
-        if not self._audit and not self._events:
-            return
-        connection = await driver(self)
         if self._audit:
+            connection = await driver(self)
             await connection.execute(_INSERT_AUDIT, *self._actor, *_columns(self._audit))
             self._audit.clear()
         if self._events:
+            connection = await driver(self)
             await connection.execute(INSERT_OUTBOX, *_columns([outbox_row(event) for event in self._events]))
             self._events.clear()
+        last, self._last = self._last, []
+        for work in last:
+            await work()
 
 
 def outbox_row(event: Event) -> tuple[Any, ...]:
