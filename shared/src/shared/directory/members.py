@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.database.session import ReadSession
+from shared.kernel.errors import NotFound, StaleReplica
 
 _COLUMNS = """
     member.id, member.organisation_id, organisation.path, member.status, member.gender, member.birth_year,
@@ -45,6 +46,18 @@ async def read_own_member(session: ReadSession, issuer: str, subject: str) -> Me
     """The member who signs in with this account, if there is one."""
     row = (await session.execute(_BY_USER, {"issuer": issuer, "subject": subject})).first()
     return _reference(row) if row else None
+
+
+def require_fresh(found: MemberReference | None, seen: int | None) -> MemberReference:
+    """The reference, if it is at least the version `seen` by who sent the command.
+
+    Raises StaleReplica when it is older (or not here yet), NotFound when nobody claims to have seen the member.
+    """
+    if seen is not None and (found is None or found.sequence < seen):
+        raise StaleReplica
+    if found is None:
+        raise NotFound("not-found")
+    return found
 
 
 def _reference(row: tuple[object, ...]) -> MemberReference:
