@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from membership_service.audit import api as audit
 from membership_service.enterprises import api as enterprises
 from membership_service.members import api as members
+from membership_service.members.internal import api as internal
 from membership_service.members.transfers import api as transfers
 from membership_service.organisations import api as organisations
 from membership_service.posts import api as posts
@@ -38,6 +39,8 @@ ROUTERS = (
     transfers.router,
     transfers.member_router,
     transfers.own_router,
+    internal.router,
+    internal.work_router,
     rosters.router,
     audit.router,
     digest_router({kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED}),  # noqa: S608 - of the line above

@@ -23,9 +23,9 @@ class BlindIndex:
 
     __slots__ = ("_keyed",)
 
-    def __init__(self, ring: KeyRing, purpose: str) -> None:
-        """See `blind`."""
-        self._keyed = HMAC(ring.derive("index", purpose), SHA256())
+    def __init__(self, ring: KeyRing, purpose: str, key_id: str | None = None) -> None:
+        """See `blind`. `key_id` names another index key than the current one."""
+        self._keyed = HMAC(ring.derive("index", purpose, key_id), SHA256())
 
     def of(self, value: str) -> bytes:
         """The blind index (16 bytes) of `value`, normalised by the caller."""

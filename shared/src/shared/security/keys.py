@@ -111,6 +111,11 @@ class KeyRing:
         """The names of all keys of `purpose`."""
         return tuple(self._purposes[purpose].keys)
 
+    def in_use(self, purpose: Purpose) -> tuple[str, ...]:
+        """The names of all keys of `purpose`, the current one first."""
+        current = self.current(purpose)
+        return (current, *(name for name in self.names(purpose) if name != current))
+
     def derive(self, purpose: Purpose, info: str, key_id: str | None = None) -> bytes:
         """A key of 32 bytes for one narrow use (HKDF-SHA-256), from the current key or the one named."""
         return self._derived(purpose, info, key_id or self.current(purpose))

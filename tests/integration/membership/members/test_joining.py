@@ -10,6 +10,7 @@ import pytest
 from shared.contracts.membership import MemberAdmitted, MemberApplied
 from tests.integration.membership.members.people import admitted, applied, number, person, registrars
 from tests.support.membership import Federation
+from tests.support.tokens import ISSUER
 
 
 async def test_an_application_writes_everything_in_one_transaction(federation: Federation) -> None:
@@ -296,4 +297,5 @@ async def test_the_one_statement_writes_what_the_domain_says(federation: Federat
     for state in states:
         for name in ("member_id", "gender", "birth_year"):
             assert state["state"].pop(name)
+    assert [state["state"].pop("user") for state in states] == [None, {"issuer": ISSUER, "subject": eva}]
     assert states[0] == states[1]

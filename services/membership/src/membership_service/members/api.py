@@ -32,7 +32,8 @@ from shared.kernel.ids import new_id
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.conditional import IfMatch, set_etag
+from shared.web.change import Change, ChangeCall
+from shared.web.conditional import set_etag
 from shared.web.hot import Hot
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
@@ -121,39 +122,27 @@ async def get_history(
 
 
 @router.patch("/{member_id}")
-async def change(
-    member_id: UUID,
-    body: ChangeBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    ring: Keys,
-    clock: CurrentClock,
-    response: Response,
-) -> MemberReply:
+async def change(member_id: UUID, body: ChangeBody, call: Change) -> MemberReply:
     """Correct or complete what is known of a person."""
-    by = By.caller(caller, clock.now())
-    member = await use_cases.change(session, caller, by, ring, member_id, version, body)
-    set_etag(response, member.version)
-    return MemberReply.of(member, ring)
+    member = await use_cases.change(
+        call.session, call.caller, call.by, call.ring, member_id, call.version, body
+    )
+    return _shown(call, member)
 
 
 @router.put("/{member_id}/user")
-async def link(
-    member_id: UUID,
-    body: UserBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    ring: Keys,
-    clock: CurrentClock,
-    response: Response,
-) -> MemberReply:
-    """Say which user a member is, so that members see themselves."""
-    by = By.caller(caller, clock.now())
-    member = await use_cases.link(session, caller, by, member_id, version, body.issuer, body.subject)
-    set_etag(response, member.version)
-    return MemberReply.of(member, ring)
+async def link(member_id: UUID, body: UserBody, call: Change) -> MemberReply:
+    """Say with which account a member signs in, so that members see themselves: one account is one member."""
+    user = (body.issuer or call.caller.issuer, body.subject)
+    member = await use_cases.link(call.session, call.caller, call.by, member_id, call.version, *user)
+    return _shown(call, member)
+
+
+@router.delete("/{member_id}/user")
+async def unlink(member_id: UUID, call: Change) -> MemberReply:
+    """Take a member's account away: nobody signs in as this member any more."""
+    member = await use_cases.unlink(call.session, call.caller, call.by, member_id, call.version)
+    return _shown(call, member)
 
 
 @router.post("/{member_id}/unmasking")
@@ -167,38 +156,17 @@ async def unmask(
 
 
 @router.post("/{member_id}/approval")
-async def approve(
-    member_id: UUID,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    ring: Keys,
-    clock: CurrentClock,
-    response: Response,
-) -> MemberReply:
+async def approve(member_id: UUID, call: Change) -> MemberReply:
     """Admit an applicant from today and issue the member number. Not by who applied: four eyes are two persons."""
-    by = By.caller(caller, clock.now())
-    member = await use_cases.approve(session, caller, by, member_id, version)
-    set_etag(response, member.version)
-    return MemberReply.of(member, ring)
+    member = await use_cases.approve(call.session, call.caller, call.by, member_id, call.version)
+    return _shown(call, member)
 
 
 @router.post("/{member_id}/erasure")
-async def erase(
-    member_id: UUID,
-    body: ReasonBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    ring: Keys,
-    clock: CurrentClock,
-    response: Response,
-) -> MemberReply:
+async def erase(member_id: UUID, body: ReasonBody, call: Change) -> MemberReply:
     """Make a person unreadable for good."""
-    by = By.caller(caller, clock.now())
-    member = await use_cases.erase(session, caller, by, member_id, version, body.reason)
-    set_etag(response, member.version)
-    return MemberReply.of(member, ring)
+    member = await use_cases.erase(call.session, call.caller, call.by, member_id, call.version, body.reason)
+    return _shown(call, member)
 
 
 def _step_route(
@@ -209,18 +177,11 @@ def _step_route(
     async def take_step(
         member_id: UUID,
         body: body_type,  # type: ignore[valid-type]
-        version: IfMatch,
-        session: Write,
-        caller: CurrentCaller,
-        ring: Keys,
-        clock: CurrentClock,
-        response: Response,
+        call: Change,
     ) -> MemberReply:
-        by = By.caller(caller, clock.now())
-        act = Act(by, getattr(body, "on", by.today), body.reason)  # type: ignore[attr-defined]
-        member = await use_cases.step(session, caller, action, act, member_id, version, do)
-        set_etag(response, member.version)
-        return MemberReply.of(member, ring)
+        act = Act(call.by, getattr(body, "on", call.by.today), body.reason)  # type: ignore[attr-defined]
+        member = await use_cases.step(call.session, call.caller, action, act, member_id, call.version, do)
+        return _shown(call, member)
 
     take_step.__doc__ = summary
     router.add_api_route(f"/{{member_id}}/{path}", take_step, methods=["POST"], name=path)
@@ -263,6 +224,11 @@ async def apply_for_oneself(body: ApplicationBody, hot: Hot) -> Response:
             await hot.claim.keep(session, response)
             return response
     raise Conflict("member-known-ask-registrar", field="document_number")
+
+
+def _shown(call: ChangeCall, member: Member) -> MemberReply:
+    call.leaves(member.version)
+    return MemberReply.of(member, call.ring)
 
 
 def _person(body: PersonBody, by: By) -> Person:

@@ -226,7 +226,17 @@ class Member:
     def link(self, issuer: str, subject: str, act: Act) -> HistoryEntry:
         """Say which user of the identity provider this member is."""
         self._must(set(MemberStatus) - {MemberStatus.DECEASED}, "member-deceased")
+        if (issuer, subject) == (self.user_issuer, self.user_subject):
+            raise Invalid("member-unchanged")
         self.user_issuer, self.user_subject = issuer, subject
+        self._answer_for(act)
+        return self._step(Happening.CHANGED, act)
+
+    def unlink(self, act: Act) -> HistoryEntry:
+        """Take the account away; also a dead member's, which must not be used any more."""
+        if self.user_subject is None:
+            raise Conflict("member-without-user")
+        self.user_issuer = self.user_subject = None
         self._answer_for(act)
         return self._step(Happening.CHANGED, act)
 

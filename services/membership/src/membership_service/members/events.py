@@ -6,7 +6,7 @@ from uuid import UUID
 from membership_service.members.domain import Act, Details, Happening, HistoryEntry, Member
 from shared.contracts import membership as contract
 from shared.contracts.envelope import Event
-from shared.contracts.membership import MemberEvent, MemberState, MemberStatus
+from shared.contracts.membership import MemberEvent, MemberState, MemberStatus, User
 from shared.kernel.ids import new_id
 from shared.messaging.publication import publication
 
@@ -32,7 +32,7 @@ _OTHER: Final = {
 
 
 def state_of(member: Member) -> MemberState:
-    """The public state: ids, classes and dates, nothing personal beyond the year of birth."""
+    """The public state: ids, classes, dates and the account, nothing personal beyond the year of birth."""
     return MemberState(
         member_id=member.id,
         organisation_id=member.organisation_id,
@@ -42,7 +42,14 @@ def state_of(member: Member) -> MemberState:
         employment_form=member.employment_form,
         joined_on=member.joined_on,
         left_on=member.left_on,
+        user=_user_of(member),
     )
+
+
+def _user_of(member: Member) -> User | None:
+    if member.user_issuer is None or member.user_subject is None:
+        return None
+    return User(issuer=member.user_issuer, subject=member.user_subject)
 
 
 def applied_anew(member_id: UUID, details: Details, organisation_id: UUID, act: Act) -> Event:

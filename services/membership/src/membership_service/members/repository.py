@@ -6,7 +6,20 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    delete,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import selectinload
 
@@ -100,9 +113,54 @@ async def names(session: ReadSession, ids: Collection[UUID]) -> dict[UUID, str]:
     return {row.id: row.name for row in await session.execute(rows)}
 
 
-async def find_by_document(session: ReadSession, document_blind: bytes) -> Registered | None:
-    """Whether a person is registered anywhere, seen by the caller or not: for the one permitted hint."""
-    return await _registered(session, text("SELECT * FROM find_member_by_document(:key)"), key=document_blind)
+async def by_ids(session: ReadSession, ids: Collection[UUID]) -> Sequence[Member]:
+    """Those of these members whom the caller sees, without affiliations; erased ones are left out."""
+    found = select(Member).where(members.c.id.in_(ids), members.c.erased_at.is_(None))
+    return (await session.scalars(found)).all()
+
+
+async def waiting(
+    session: ReadSession,
+    roots: Sequence[str],
+    status: MemberStatus,
+    *,
+    not_by: tuple[str, str] | None = None,
+    limit: int,
+) -> Sequence[Member]:
+    """Up to `limit` members of the subtrees `roots` in a status in which they wait, longest waiting first.
+
+    `not_by`: leave out those for whom this user (issuer, subject) answers, and the user's own application.
+    """
+    columns = members.c
+    found: list[Member] = []
+    since = columns.applied_at if status is MemberStatus.APPLIED else columns.updated_at
+    await session.execute(_PLAN_ANEW)
+    for root in roots:
+        # The status stands in the statement as a constant: only so it matches the partial index under every plan.
+        statement = select(Member).where(
+            columns.status == literal_column(f"'{status.value}'"), in_subtree(columns.path, root)
+        )
+        if not_by:
+            asker = tuple_(*map(literal, not_by))
+            for user in (
+                tuple_(columns.applied_by_issuer, columns.applied_by_subject),
+                tuple_(columns.user_issuer, columns.user_subject),
+            ):
+                statement = statement.where(user.is_distinct_from(asker))
+        found.extend(await session.scalars(statement.order_by(since, columns.id).limit(limit)))
+    return found
+
+
+async def find_by_document(session: ReadSession, document_blinds: Sequence[bytes]) -> Registered | None:
+    """Whether a person is registered anywhere, seen by the caller or not: for the one permitted hint.
+
+    `document_blinds` is the document under each index key in use; while keys are rotated there are two.
+    """
+    for key in document_blinds:
+        found = await _registered(session, text("SELECT * FROM find_member_by_document(:key)"), key=key)
+        if found is not None:
+            return found
+    return None
 
 
 async def find_by_user(session: ReadSession, issuer: str, subject: str) -> Registered | None:

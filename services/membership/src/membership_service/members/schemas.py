@@ -70,9 +70,9 @@ class ChangeBody(Body):
 
 
 class UserBody(Body):
-    """The user of the identity provider who is this member; both or neither."""
+    """The account at the identity provider who is this member; without an issuer, at the caller's own provider."""
 
-    issuer: Text
+    issuer: Text | None = None
     subject: Text
 
 

@@ -163,6 +163,12 @@ def document_blind(ring: KeyRing, document_type: DocumentType, document_number: 
     return blind(ring, DOCUMENT, f"{document_type}:{document_number}")
 
 
+def document_blinds(ring: KeyRing, document_type: DocumentType, document_number: str) -> list[bytes]:
+    """The document under every index key in use, the current one first: while keys are rotated, people are under either."""
+    value = f"{document_type}:{document_number}"
+    return [BlindIndex(ring, DOCUMENT, key).of(value) for key in ring.in_use("index")]
+
+
 def last4_blind(ring: KeyRing, document_number: str) -> bytes:
     """Finds by the last four characters of a normalised document number (or of what a searcher typed)."""
     return blind(ring, LAST_FOUR, document_number[-4:])

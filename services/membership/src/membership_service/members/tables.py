@@ -95,6 +95,7 @@ members = Table(
     Index("ix_members_last4", "last4_blind", "path", "id"),
     Index("ix_members_phone", "phone_blind", "path", "id", postgresql_where=text("phone_blind IS NOT NULL")),
     Index("ix_members_applied", "path", "id", postgresql_where=text("status = 'applied'")),
+    Index("ix_members_returned", "path", "id", postgresql_where=text("status = 'returned'")),
     Index(
         "uq_members_user",
         "user_issuer",
@@ -137,6 +138,7 @@ transfers = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("member_id", Uuid, ForeignKey("members.id"), nullable=False),
+    Column("member_number", Text),
     Column("from_organisation_id", Uuid, ForeignKey("organisations.id"), nullable=False),
     Column("from_path", Path, nullable=False),
     Column("to_organisation_id", Uuid, ForeignKey("organisations.id"), nullable=False),
@@ -161,6 +163,8 @@ transfers = Table(
     ),
     Index("ix_transfers_from_path", "from_path", "id"),
     Index("ix_transfers_to_path", "to_path", "id"),
+    Index("ix_transfers_requested", "from_path", "id", postgresql_where=text("state = 'requested'")),
+    Index("ix_transfers_released", "to_path", "id", postgresql_where=text("state = 'released'")),
     Index(
         "ix_transfers_due",
         "due_at",

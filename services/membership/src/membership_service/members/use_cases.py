@@ -32,6 +32,8 @@ from shared.security.policy import Action, Caller
 
 #: How many people registered elsewhere a user may meet in one day; more looks like fishing for members.
 HINT_DAILY_CAP = 100
+#: How many people nobody knows a user may ask for in one day: whoever enters households asks for children too.
+MISS_DAILY_CAP = 1000
 #: When a cap of the day is used up, it is worth asking again in an hour at the earliest.
 _AN_HOUR = 3600
 
@@ -65,8 +67,8 @@ async def apply_again(
     unit = await organisations.get_to_stand_on(session, organisation_id)
     caller.require(Action.MEMBER_APPLY, unit.path)
     unit.must_stand()
-    blind = sealing.document_blind(ring, person.document_type, person.document_number)
-    found = await repository.find_by_document(session, blind)
+    blinds = sealing.document_blinds(ring, person.document_type, person.document_number)
+    found = await repository.find_by_document(session, blinds)
     if found is None:
         # Freed or erased since the first attempt.
         raise Unavailable("database-busy", retry_after=1)
@@ -89,6 +91,12 @@ async def apply_again(
 async def count_hint(session: WriteSession, by: By) -> None:
     """Count one look beyond one's own scope. Raises TooMany when the day's are used up."""
     if not await repository.use_today(session, by.issuer, by.subject, "hint", by.today, HINT_DAILY_CAP):
+        raise TooMany("too-many-look-ups", retry_after=_AN_HOUR)
+
+
+async def count_miss(session: WriteSession, by: By) -> None:
+    """Count one look for a document that gave nothing away but that. Raises TooMany when the day's are used up."""
+    if not await repository.use_today(session, by.issuer, by.subject, "miss", by.today, MISS_DAILY_CAP):
         raise TooMany("too-many-look-ups", retry_after=_AN_HOUR)
 
 
@@ -139,9 +147,22 @@ async def change(
 async def link(
     session: WriteSession, caller: Caller, by: By, member_id: UUID, version: int, issuer: str, subject: str
 ) -> Member:
-    """Say which user a member is, so that members see themselves."""
+    """Say with which account a member signs in. Raises Conflict when the account is another member's."""
     member = await _take(session, caller, Action.MEMBER_CHANGE, member_id, version)
-    await record(session, member, member.link(issuer, subject, Act(by, by.today)))
+    await record(
+        session,
+        member,
+        member.link(issuer, subject, Act(by, by.today)),
+        {"issuer": issuer, "subject": subject},
+    )
+    return member
+
+
+async def unlink(session: WriteSession, caller: Caller, by: By, member_id: UUID, version: int) -> Member:
+    """Take the account away. Raises Conflict when there is none."""
+    member = await _take(session, caller, Action.MEMBER_CHANGE, member_id, version)
+    was = {"issuer": member.user_issuer or "", "subject": member.user_subject or ""}
+    await record(session, member, member.unlink(Act(by, by.today)), was)
     return member
 
 
@@ -196,8 +217,8 @@ async def apply_for_oneself(
     path = await repository.organisation_path(session, organisation_id)
     if path is None:
         raise NotFound("not-found")
-    blind = sealing.document_blind(ring, person.document_type, person.document_number)
-    found = await repository.find_by_document(session, blind)
+    blinds = sealing.document_blinds(ring, person.document_type, person.document_number)
+    found = await repository.find_by_document(session, blinds)
     if found is not None:
         await count_hint(session, by)
         session.audit("member.hint", "member", found.id, path=found.path)

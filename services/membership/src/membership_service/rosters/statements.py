@@ -25,7 +25,8 @@ LOCK_UNITS: Final = f"""
 #: The event's data; the members row is `m`.
 _STATE: Final = """json_build_object(
     'member_id', m.id, 'organisation_id', m.organisation_id, 'status', m.status, 'gender', m.gender, 'birth_year', m.birth_year,
-    'employment_form', m.employment_form, 'joined_on', m.joined_on, 'left_on', m.left_on)"""
+    'employment_form', m.employment_form, 'joined_on', m.joined_on, 'left_on', m.left_on, 'user', CASE
+        WHEN m.user_subject IS NOT NULL THEN json_build_object('issuer', m.user_issuer, 'subject', m.user_subject) END)"""
 
 
 def _outbox(rows: str, kind: str, data: str, now: str) -> str:
@@ -70,7 +71,7 @@ _BACK: Final = _outbox(
 )
 #: What the events need of a member.
 _NEW: Final = """m.id, m.organisation_id, m.status, m.gender, m.birth_year, m.employment_form, m.joined_on, m.left_on,
-            m.version"""
+            m.version, m.user_issuer, m.user_subject"""
 #: Columns of the history that every step fills.
 _HISTORY: Final = """member_id, version, happening, happened_at, on_date, organisation_id, actor_issuer,
             actor_subject"""

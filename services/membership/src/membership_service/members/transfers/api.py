@@ -8,6 +8,7 @@ from fastapi import Query, Response, status
 from membership_service.members import lookup
 from membership_service.members.schemas import ReasonBody
 from membership_service.members.transfers import repository, use_cases
+from membership_service.members.transfers.domain import Transfer
 from membership_service.members.transfers.schemas import (
     DocumentTransferBody,
     MemberTransferBody,
@@ -16,7 +17,8 @@ from membership_service.members.transfers.schemas import (
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.conditional import IfMatch, set_etag
+from shared.web.change import Change, ChangeCall
+from shared.web.conditional import set_etag
 from shared.web.hot import Hot
 from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
@@ -118,67 +120,38 @@ async def get_transfer(
 
 
 @router.post("/{transfer_id}/release")
-async def release(
-    transfer_id: UUID,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> TransferReply:
+async def release(transfer_id: UUID, call: Change) -> TransferReply:
     """The old side lets the member go."""
-    by = By.caller(caller, clock.now())
-    transfer = await use_cases.release(session, caller, by, transfer_id, version)
-    set_etag(response, transfer.version)
-    return TransferReply.of(transfer)
+    return _shown(
+        call, await use_cases.release(call.session, call.caller, call.by, transfer_id, call.version)
+    )
 
 
 @router.post("/{transfer_id}/acceptance")
-async def accept(
-    transfer_id: UUID,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> TransferReply:
+async def accept(transfer_id: UUID, call: Change) -> TransferReply:
     """The new side takes the member; after escalation the common upper unit may do so unreleased."""
-    by = By.caller(caller, clock.now())
-    transfer = await use_cases.accept(session, caller, by, transfer_id, version)
-    set_etag(response, transfer.version)
-    return TransferReply.of(transfer)
+    return _shown(call, await use_cases.accept(call.session, call.caller, call.by, transfer_id, call.version))
 
 
 @router.post("/{transfer_id}/refusal")
-async def refuse(
-    transfer_id: UUID,
-    body: ReasonBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> TransferReply:
+async def refuse(transfer_id: UUID, body: ReasonBody, call: Change) -> TransferReply:
     """Either side says no."""
-    by = By.caller(caller, clock.now())
-    transfer = await use_cases.refuse(session, caller, by, transfer_id, version, body.reason)
-    set_etag(response, transfer.version)
-    return TransferReply.of(transfer)
+    return _shown(
+        call,
+        await use_cases.refuse(call.session, call.caller, call.by, transfer_id, call.version, body.reason),
+    )
 
 
 @router.post("/{transfer_id}/cancellation")
-async def cancel(
-    transfer_id: UUID,
-    body: ReasonBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> TransferReply:
+async def cancel(transfer_id: UUID, body: ReasonBody, call: Change) -> TransferReply:
     """Who asked takes it back; a member does so for the own transfer."""
-    by = By.caller(caller, clock.now())
-    await use_cases.bring_own_into_scope(session, caller)
-    transfer = await use_cases.cancel(session, caller, by, transfer_id, version, body.reason)
-    set_etag(response, transfer.version)
+    await use_cases.bring_own_into_scope(call.session, call.caller)
+    return _shown(
+        call,
+        await use_cases.cancel(call.session, call.caller, call.by, transfer_id, call.version, body.reason),
+    )
+
+
+def _shown(call: ChangeCall, transfer: Transfer) -> TransferReply:
+    call.leaves(transfer.version)
     return TransferReply.of(transfer)

@@ -32,10 +32,14 @@ OPEN: Final = frozenset({TransferState.REQUESTED, TransferState.RELEASED})
 
 @dataclass(eq=False, kw_only=True)
 class Transfer:
-    """One asked-for move. Both paths are where the units stand today, as long as the transfer is open."""
+    """One asked-for move. Both paths are where the units stand today, as long as the transfer is open.
+
+    The member's number is for both sides: the new one does not see the member yet.
+    """
 
     id: UUID
     member_id: UUID
+    member_number: str | None = None
     from_organisation_id: UUID
     from_path: str
     to_organisation_id: UUID

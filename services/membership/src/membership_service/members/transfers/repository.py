@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 
 from membership_service.members.tables import transfers
-from membership_service.members.transfers.domain import OPEN, Transfer
+from membership_service.members.transfers.domain import OPEN, Transfer, TransferState
 from shared.database.paths import in_subtree
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.errors import NotFound
@@ -49,6 +49,23 @@ async def page(
     if after:
         found = found.where(columns.id > after)
     return (await session.scalars(found.order_by(columns.id).limit(limit))).all()
+
+
+async def waiting(session: ReadSession, roots: Sequence[str], limit: int) -> Sequence[Transfer]:
+    """Up to `limit` open transfers that wait for the side in one of the subtrees `roots`, or escalated over it; due first."""
+    columns = transfers.c
+    if not roots:
+        return []
+    ends = [
+        condition
+        for root in roots
+        for condition in (
+            and_(columns.state == TransferState.REQUESTED, in_subtree(columns.from_path, root)),
+            and_(columns.state == TransferState.RELEASED, in_subtree(columns.to_path, root)),
+        )
+    ]
+    found = select(Transfer).where(columns.state.in_(OPEN), or_(*ends))
+    return (await session.scalars(found.order_by(columns.due_at, columns.id).limit(limit))).all()
 
 
 async def escalate(session: WriteSession, before: datetime, now: datetime, limit: int) -> int:

@@ -30,6 +30,7 @@ class TransferReply(BaseModel):
 
     id: UUID
     member_id: UUID
+    member_number: str | None
     from_organisation_id: UUID
     to_organisation_id: UUID
     state: TransferState

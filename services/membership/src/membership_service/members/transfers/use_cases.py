@@ -75,8 +75,8 @@ async def request_by_document(
     checked = check(document_type, document_number, by.today)
     if checked.problem:
         raise Invalid(checked.problem, field="document_number")
-    blind = sealing.document_blind(ring, document_type, checked.number)
-    found = await members.find_by_document(session, blind)
+    blinds = sealing.document_blinds(ring, document_type, checked.number)
+    found = await members.find_by_document(session, blinds)
     if found is None or found.status not in BELONGING:
         raise NotFound("not-found")
     await session.widen_scope(found.path)
@@ -166,6 +166,7 @@ async def _request(
     transfer = Transfer(
         id=new_id(),
         member_id=member.id,
+        member_number=member.member_number,
         from_organisation_id=member.organisation_id,
         from_path=member.path,
         to_organisation_id=target.id,
