@@ -18,6 +18,7 @@ from shared.web.digest import Digested, digest_router
 from shared.web.health import database_migrated, database_reachable
 from shared.web.tokens import KeySource
 from welfare_service.consumers import DIRECTORY
+from welfare_service.funds import api as funds
 from welfare_service.settings import Settings
 
 SERVICE = "welfare"
@@ -31,6 +32,7 @@ REPLICAS = {
 
 #: Asked in this order which of them takes a request: the busiest first.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    funds.router,
     audit_router(path_of_organisation),
     digest_router(
         {kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED} | REPLICAS  # noqa: S608 - of OWNED

@@ -1,0 +1,1 @@
+"""Budgets and the journal of double entry behind them."""
