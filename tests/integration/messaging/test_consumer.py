@@ -17,6 +17,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_id
 from shared.messaging.consumer import Consumer
 from shared.messaging.consumer_apply import Applier
+from shared.messaging.consumer_intake import decode
 from shared.messaging.consumer_offsets import Fenced, Move
 from shared.messaging.freshness import as_of
 from shared.messaging.relay import Relay
@@ -95,7 +96,7 @@ async def test_what_was_read_from_an_old_position_is_not_applied(
     ]
     zombie.positions.update({TopicPartition(record.topic, record.partition): 0 for record in records})
     with pytest.raises(Fenced):
-        await zombie.apply(records, asyncio.Event())
+        await zombie.apply(decode(records), asyncio.Event())
     assert await count(bench, "effects") == 10
 
 
@@ -139,7 +140,7 @@ async def test_a_planted_consumer_without_a_fence_applies_twice(bench: Bench, ev
     (event,) = await bench.published()
     record = FakeRecord(bench.topic.name, event.partition, event.offset, b"", event)
     zombie.positions[TopicPartition(record.topic, record.partition)] = 0
-    await zombie.apply([record], asyncio.Event())
+    await zombie.apply(decode([record]), asyncio.Event())
     assert await count(bench, "effects") == 2
 
 

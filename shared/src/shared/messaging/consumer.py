@@ -2,13 +2,15 @@
 
 The offsets in the database are the truth. A partition is sought to them before anything is polled from it; what was read
 before that, or from a partition that was taken away, is dropped. Kafka's own offsets are told for displays of lag only.
+While a batch is applied the next one is read and decoded.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
@@ -18,6 +20,7 @@ from shared.database.engine import Database
 from shared.database.failures import is_database_lost
 from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.consumer_apply import Applier, Handler, Mode, Stopped
+from shared.messaging.consumer_intake import Intake, Read
 from shared.messaging.consumer_offsets import Fenced, positions
 from shared.messaging.consumer_redrive import Redriver
 from shared.messaging.freshness import Freshness, source_of
@@ -28,6 +31,9 @@ from shared.observability.metrics import CONSUMER_BATCH, CONSUMER_LAG, CONSUMER_
 logger = logging.getLogger(__name__)
 
 BATCH = 2_000
+#: Records taken from the client at once while a batch is applied: decoding them holds that batch up.
+READ_AT_ONCE = 250
+POLL_MS = 200
 UPKEEP_EVERY = 1.0
 #: A member without partitions cannot rejoin after the poll interval (an open defect of the client): it starts anew before that.
 IDLE_RESTART = 200.0
@@ -72,6 +78,7 @@ class Consumer:
         self._lanes = lanes
         self._clock = clock or SystemClock()
         self._applier = self._make_applier(handler, mode)
+        self._intake = Intake()
         self._redriver = Redriver(name, handler, database, self._clock, effects=mode == "effects")
         self._reason: Reason | None = None
         self._upkeep_due = 0.0
@@ -130,7 +137,7 @@ class Consumer:
 
     async def _consume(self, stop: asyncio.Event, backoff: Backoff) -> None:
         """Join the group and work until `stop`, or for as long as it makes sense."""
-        self._applier.positions.clear()
+        self._forget_all()
         # Its mirror goes through the outbox, which a missing topic would block.
         await ensure_topics(self._kafka, [dead_letter_topic(self.name)])
         kafka = AIOKafkaConsumer(
@@ -148,7 +155,7 @@ class Consumer:
             # The client would ask for a missing topic without ever taking breath.
             if missing := set(names) - await kafka.topics():
                 raise TopicsMissing(sorted(missing))
-            kafka.subscribe(names, listener=Forgetful(self._applier.positions))
+            kafka.subscribe(names, listener=Forgetful(self._forget))
             with_partitions = time.monotonic()
             while not stop.is_set() and time.monotonic() - with_partitions < IDLE_RESTART:
                 await self._round(kafka, stop)
@@ -160,23 +167,51 @@ class Consumer:
 
     async def _round(self, kafka: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         await self._seek(kafka)
-        polled = await kafka.getmany(timeout_ms=200, max_records=self._batch)
-        # Partitions that came in meanwhile were not sought yet: what they gave is from nowhere in particular.
-        known = {place: records for place, records in polled.items() if place in self._applier.positions}
-        if known:
+        if not self._intake.count:
+            self._intake.add(await kafka.getmany(timeout_ms=POLL_MS, max_records=self._batch))
+        if batch := self._intake.take():
             began = time.monotonic()
             try:
-                await self._apply(known, stop)
+                async with self._reading_on(kafka):
+                    await self._apply(batch, stop)
             except Fenced:
                 logger.info("consumer %s was overtaken and reads again", self.name)
-                self._applier.positions.clear()
+                self._forget_all()
                 return
-            self._measure(kafka, known, time.monotonic() - began)
+            self._measure(kafka, batch, time.monotonic() - began)
         self._works()
         if time.monotonic() >= self._upkeep_due:
             self._upkeep_due = time.monotonic() + UPKEEP_EVERY
-            await self._tell(kafka)
-            await self._redriver.run_requested(stop)
+            async with self._reading_on(kafka):
+                await self._tell(kafka)
+                await self._redriver.run_requested(stop)
+
+    @asynccontextmanager
+    async def _reading_on(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
+        """Fill the intake meanwhile. Nothing is lost when it ends: what the client has not handed over yet, it keeps."""
+        reading = asyncio.create_task(self._read_on(kafka))
+        try:
+            yield
+        finally:
+            reading.cancel()
+            (outcome,) = await asyncio.gather(reading, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _read_on(self, kafka: AIOKafkaConsumer) -> None:
+        while (room := self._batch - self._intake.count) > 0:
+            self._intake.add(await kafka.getmany(timeout_ms=POLL_MS, max_records=min(room, READ_AT_ONCE)))
+            # The client does not take breath as long as it has something.
+            await asyncio.sleep(0)
+
+    def _forget(self, places: Iterable[TopicPartition]) -> None:
+        self._intake.forget(places)
+        for place in places:
+            self._applier.positions.pop(place, None)
+
+    def _forget_all(self) -> None:
+        self._intake.clear()
+        self._applier.positions.clear()
 
     async def _seek(self, kafka: AIOKafkaConsumer) -> None:
         """Go to where the database says, before anything is polled."""
@@ -186,12 +221,13 @@ class Consumer:
                 if place in kafka.assignment():
                     kafka.seek(place, offset)
                     self._applier.positions[place] = offset
+                    self._intake.know(place)
 
-    async def _apply(self, polled: dict[TopicPartition, list[Any]], stop: asyncio.Event) -> None:
-        lanes: list[list[Any]] = [[] for _ in range(self._lanes)]
-        for place, records in sorted(polled.items()):
-            lanes[place.partition % self._lanes].extend(records)
-        work = [self._applier.apply(records, stop) for records in lanes if records]
+    async def _apply(self, batch: dict[TopicPartition, list[Read]], stop: asyncio.Event) -> None:
+        lanes: list[list[Read]] = [[] for _ in range(self._lanes)]
+        for place, reads in sorted(batch.items()):
+            lanes[place.partition % self._lanes].extend(reads)
+        work = [self._applier.apply(reads, stop) for reads in lanes if reads]
         results = await asyncio.gather(*work, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -211,29 +247,26 @@ class Consumer:
                 logger.info("offsets of %s not told to Kafka: %s", self.name, type(error).__name__)
 
     def _measure(
-        self, kafka: AIOKafkaConsumer, polled: dict[TopicPartition, list[Any]], seconds: float
+        self, kafka: AIOKafkaConsumer, batch: dict[TopicPartition, list[Read]], seconds: float
     ) -> None:
         CONSUMER_BATCH.labels(consumer=self.name).observe(seconds)
-        behind = any(
-            (kafka.highwater(place) or 0) > records[-1].offset + 1 for place, records in polled.items()
-        )
-        newest: float = max(records[-1].timestamp for records in polled.values()) / 1000
+        last = {place: reads[-1].record for place, reads in batch.items()}
+        behind = any((kafka.highwater(place) or 0) > record.offset + 1 for place, record in last.items())
+        newest: float = max(record.timestamp for record in last.values()) / 1000
         age = max(0.0, self._clock.now().timestamp() - newest)
         CONSUMER_LAG.labels(consumer=self.name).set(age if behind else 0.0)
 
 
 class Forgetful(ConsumerRebalanceListener):  # type: ignore[misc]  # the client brings no types
-    """Forgets the positions of partitions that come and go; the loop seeks whatever it has no position of."""
+    """Has partitions forgotten that come and go; the loop seeks whatever it has no position of."""
 
-    def __init__(self, known: dict[TopicPartition, int]) -> None:
-        self._known = known
+    def __init__(self, forget: Callable[[Iterable[TopicPartition]], None]) -> None:
+        self._forget = forget
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Before the group is divided anew."""
-        for place in revoked:
-            self._known.pop(place, None)
+        self._forget(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """After it."""
-        for place in assigned:
-            self._known.pop(place, None)
+        self._forget(assigned)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import asyncpg
 from aiokafka import TopicPartition
 
-from shared.contracts.envelope import Received, UnreadableEvent, read_record
+from shared.contracts.envelope import Received, UnreadableEvent
 from shared.database.engine import Database
 from shared.database.failures import is_collision, is_database_lost
 from shared.database.scope import Scope
@@ -22,6 +22,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.crash import crash_point
 from shared.kernel.errors import Unavailable
 from shared.messaging import dead_letters, inbox
+from shared.messaging.consumer_intake import Read
 from shared.messaging.consumer_offsets import Fenced, Move, move
 from shared.messaging.dead_letters import BEHIND, DEAD, PARKED, Record, bury, cause_of
 from shared.messaging.parts import Backoff
@@ -63,8 +64,8 @@ class Applier:
         self._clock = clock
         self._on_pause = on_pause
 
-    async def apply(self, records: Sequence[Any], stop: asyncio.Event) -> None:
-        """Apply `records` (of any partitions, each in order), giving up single events that cannot be applied.
+    async def apply(self, reads: Sequence[Read], stop: asyncio.Event) -> None:
+        """Apply `reads` (of any partitions, each in order), giving up single events that cannot be applied.
 
         Raises Fenced when another member has moved on, Stopped when told to stop while waiting for the database.
         """
@@ -72,7 +73,7 @@ class Applier:
         collisions = tries = 0
         while True:
             try:
-                await self._apply(records)
+                await self._apply(reads)
             except Fenced:
                 raise
             except Exception as error:
@@ -81,15 +82,15 @@ class Applier:
                 elif collisions < COLLISIONS and (is_collision(error) or isinstance(error, Unavailable)):
                     collisions += 1
                     await self._again(error, backoff, stop)
-                elif len(records) > 1:
-                    middle = len(records) // 2
-                    await self.apply(records[:middle], stop)
-                    await self.apply(records[middle:], stop)
+                elif len(reads) > 1:
+                    middle = len(reads) // 2
+                    await self.apply(reads[:middle], stop)
+                    await self.apply(reads[middle:], stop)
                     return
                 elif (tries := tries + 1) < TRIES:
                     await self._again(error, backoff, stop)
                 else:
-                    await self._give_up(records[0], error, tries, stop)
+                    await self._give_up(reads[0], error, tries, stop)
                     return
             else:
                 return
@@ -104,15 +105,16 @@ class Applier:
         if stop.is_set():
             raise Stopped
 
-    async def _apply(self, records: Sequence[Any]) -> None:
+    async def _apply(self, reads: Sequence[Read]) -> None:
         """One transaction: move the offsets, bury what is unreadable, hand the rest to the handler."""
-        moves = self._moves(records)
-        events, unreadable = _decode(records)
+        moves = self._moves(reads)
+        events = [read.event for read in reads if isinstance(read.event, Received)]
+        unreadable = [(read.record, read.event) for read in reads if isinstance(read.event, UnreadableEvent)]
         crash_point("consumer.before_database")
         async with self._database.write(Scope.everything()) as session:
             connection = await driver(session)
             await self._move(connection, moves)
-            fresh = await self._admit(connection, events, records, [record for record, _ in unreadable])
+            fresh = await self._admit(connection, events, reads, [record for record, _ in unreadable])
             for record, error in unreadable:
                 await self._bury(connection, record, error, tries=1)
             if fresh:
@@ -123,12 +125,13 @@ class Applier:
             await session.commit()
         crash_point("consumer.after_database")
         self._moved(moves)
-        CONSUMER_EVENTS.labels(consumer=self._name).inc(len(records))
+        CONSUMER_EVENTS.labels(consumer=self._name).inc(len(reads))
 
-    def _moves(self, records: Sequence[Any]) -> list[Move]:
-        last = {TopicPartition(record.topic, record.partition): record.offset for record in records}
+    def _moves(self, reads: Sequence[Read]) -> list[Move]:
+        last = {(record.topic, record.partition): record.offset for record, _ in reads}
+        places = ((TopicPartition(*place), offset) for place, offset in sorted(last.items()))
         try:
-            return [Move(place, self.positions[place], offset + 1) for place, offset in sorted(last.items())]
+            return [Move(place, self.positions[place], offset + 1) for place, offset in places]
         except KeyError:
             # The partition was taken away meanwhile.
             raise Fenced from None
@@ -145,7 +148,7 @@ class Applier:
         self,
         connection: asyncpg.Connection,
         events: list[Received],
-        records: Sequence[Any],
+        reads: Sequence[Read],
         unreadable: Sequence[Any],
     ) -> list[Received]:
         """What the handler is to see. Effects: nothing twice, nothing too old to tell, nothing behind a dead letter."""
@@ -156,7 +159,7 @@ class Applier:
             skipped = len(events) - len(recent)
             CONSUMER_RETRIES.labels(consumer=self._name, reason="too-old").inc(skipped)
             logger.warning("consumer %s skipped %s events older than its inbox", self._name, skipped)
-        free = await self._park(connection, recent, records, unreadable)
+        free = await self._park(connection, recent, reads, unreadable)
         return await self._enter(connection, free)
 
     async def _enter(self, connection: asyncpg.Connection, events: list[Received]) -> list[Received]:
@@ -166,18 +169,18 @@ class Applier:
         self,
         connection: asyncpg.Connection,
         events: list[Received],
-        records: Sequence[Any],
+        reads: Sequence[Read],
         unreadable: Sequence[Any],
     ) -> list[Received]:
         """Put aside events whose key has a dead letter before them, from earlier or in this batch; the others."""
-        keys = sorted({record.key for record in records if record.key is not None})
+        keys = sorted({record.key for record, _ in reads if record.key is not None})
         blocked = await dead_letters.open_keys(connection, self._name, keys)
         first = {(dead.topic, dead.key): dead.offset for dead in reversed(unreadable) if dead.key is not None}
         if not blocked and not first:
             return events
         waiting = {
             _place(record): record
-            for record in records
+            for record, _ in reads
             if record.key in blocked or record.offset > first.get((record.topic, record.key), record.offset)
         }
         for event in events:
@@ -192,16 +195,16 @@ class Applier:
         logger.error("consumer %s gave up %s/%s/%s: %s", self._name, *_place(record), type(error).__name__)
         await bury(connection, self._name, _record(record), cause_of(error), state=DEAD, tries=tries)
 
-    async def _give_up(self, record: Any, error: Exception, tries: int, stop: asyncio.Event) -> None:
+    async def _give_up(self, read: Read, error: Exception, tries: int, stop: asyncio.Event) -> None:
         """Write the dead letter and move past its record; that only fails with the database."""
         backoff = Backoff()
         while True:
-            moves = self._moves([record])
+            moves = self._moves([read])
             try:
                 async with self._database.write(Scope.everything()) as session:
                     connection = await driver(session)
                     await self._move(connection, moves)
-                    await self._bury(connection, record, error, tries=tries)
+                    await self._bury(connection, read.record, error, tries=tries)
                     await session.commit()
             except Fenced:
                 raise
@@ -210,19 +213,6 @@ class Applier:
             else:
                 self._moved(moves)
                 return
-
-
-def _decode(records: Sequence[Any]) -> tuple[list[Received], list[tuple[Any, UnreadableEvent]]]:
-    events = []
-    unreadable = []
-    for record in records:
-        try:
-            event = read_record(record.topic, record.partition, record.offset, record.headers, record.value)
-        except UnreadableEvent as error:
-            unreadable.append((record, error))
-        else:
-            events.append(event)
-    return events, unreadable
 
 
 def _place(record: Any) -> tuple[str, int, int]:
