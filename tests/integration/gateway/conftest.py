@@ -99,8 +99,11 @@ async def gateway(
         oidc_jwks_url="http://127.0.0.1:9/none",
         keys_file=ring,
         membership_url=owner.url,
+        welfare_url=owner.url,
+        events_url=owner.url,
         identity_url=f"{owner.url}/identity",
         owner_deadline=0.5,
+        composed_deadline=0.5,
     )
     app = build(settings, key_source=issuer)
     async with app.router.lifespan_context(app):

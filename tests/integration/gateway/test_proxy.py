@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import httpx
 import pytest
@@ -234,3 +235,40 @@ async def test_a_path_with_a_zero_character_is_refused(
     answer = await gateway.get("/api/v1/members/%00", headers=me)
     assert (answer.status_code, answer.json()["code"]) == (400, "nul-character")
     assert not [seen for seen in owner.seen if seen["path"].startswith("/api")]
+
+
+async def test_a_calendar_is_passed_on_without_a_token_and_its_secret_stays_out_of_the_log(
+    gateway: httpx.AsyncClient, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG"):
+        answer = await gateway.get("/api/v1/calendars/kept-secret.ics")
+    assert answer.status_code == 200
+    assert "/api/v1/calendars/kept-secret.ics" in {seen["path"] for seen in owner.seen}
+    written = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    assert any(record.name == "unionhall.access" for record in written)
+    assert not [record for record in written if "kept-secret" in str(record.__dict__)]
+
+
+@pytest.mark.parametrize("service", ["membership", "welfare", "events"])
+async def test_the_audit_of_each_service_is_read_through_one_route(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str], service: str
+) -> None:
+    owners = gateway._transport.app.state.owners  # type: ignore[attr-defined]
+    for name in owners:
+        owners[name] = f"{owner.url}/{name}"
+    query = {"organisation": str(UUID(int=5)), "limit": "3"} | {"service": service}
+    answer = await gateway.get("/api/v1/audit", params=query, headers=me)
+    assert answer.status_code == 200
+    passed = [seen for seen in owner.seen if seen["path"].endswith("/audit")]
+    assert [seen["path"] for seen in passed] == [f"/{service}/api/v1/audit"]
+    assert f"organisation={UUID(int=5)}" in passed[0]["query"]
+    assert passed[0]["authorization"] == me["Authorization"]
+
+
+async def test_an_audit_of_nobody_is_refused(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    for query in ({"service": "bank", "organisation": str(UUID(int=5))}, {"service": "welfare"}):
+        assert (await gateway.get("/api/v1/audit", params=query, headers=me)).status_code == 422
+    assert (await gateway.get("/api/v1/audit")).status_code == 401
+    assert not [seen for seen in owner.seen if seen["path"].endswith("/audit")]

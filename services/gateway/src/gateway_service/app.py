@@ -6,17 +6,20 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from gateway_service.case_page import api as case_page
 from gateway_service.consumers import DIRECTORY, VIEWS
 from gateway_service.dashboard import api as dashboard
 from gateway_service.facts import api as facts
 from gateway_service.identity import api as identity
 from gateway_service.live import api as live
 from gateway_service.live.hub import LiveHub
+from gateway_service.overview import api as overview
 from gateway_service.portal import api as portal
 from gateway_service.proxy import api as proxy
 from gateway_service.proxy.documents import OwnersDocuments, merge
 from gateway_service.proxy.forwarding import http_client
 from gateway_service.settings import Settings
+from gateway_service.work import api as work
 from shared.database.engine import Database
 from shared.database.revisions import newest_migration
 from shared.directory.posts import replica_posts_reader
@@ -56,6 +59,10 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
             dashboard.router,
             facts.router,
             live.router,
+            overview.router,
+            case_page.router,
+            work.router,
+            proxy.audit_router,
             digest_router(REPLICAS),
             portal.router,
             identity.router,

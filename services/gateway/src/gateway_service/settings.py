@@ -22,3 +22,5 @@ class Settings(ServiceSettings):
     """Seconds an owner has for the first byte of its answer."""
     file_deadline: Annotated[float, Field(gt=0, le=3600)] = 120.0
     """The same for uploads and downloads of files."""
+    composed_deadline: Annotated[float, Field(gt=0, le=60)] = 2.5
+    """Seconds within which all owners together answer for an overview, a page or a work list; who is later is missing."""

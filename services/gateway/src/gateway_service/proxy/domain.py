@@ -6,7 +6,8 @@ from typing import Final
 
 Headers = list[tuple[str, str]]
 
-#: First path segment after /api/v1 → owner. The gateway's own routes (views) are found before this table is asked.
+#: Path after /api/v1 → owner; the longest prefix of whole segments holds. The gateway's own routes are found before this is
+#: asked. Every service answers `/audit`: see `audit_owner`.
 OWNERS: Final[dict[str, str]] = {
     "organisations": "membership",
     "enterprises": "membership",
@@ -16,19 +17,27 @@ OWNERS: Final[dict[str, str]] = {
     "rosters": "membership",
     "audit": "membership",
     "me": "membership",
+    "me/cases": "welfare",
     "rules": "welfare",
     "dossiers": "welfare",
     "programmes": "welfare",
     "cases": "welfare",
     "budgets": "welfare",
     "payouts": "welfare",
+    "me/registrations": "events",
+    "me/activities": "events",
+    "me/check-ins": "events",
+    "me/calendar": "events",
     "activities": "events",
     "registrations": "events",
     "calendars": "events",
 }
 
+#: Subscribed to by calendar programs, which cannot sign in: the secret in the path is judged by the owner. It is in no log.
+WITHOUT_TOKEN: Final = frozenset({"calendars"})
+
 #: Paths that carry files; they have a longer deadline and are never held in memory.
-FILE_MARKS: Final = ("/rosters", "/import", ".xlsx", ".csv")
+FILE_MARKS: Final = ("/rosters", "/import", "/bank-file", "/file", "/result", "/lottery", ".xlsx", ".csv")
 
 #: Between two neighbours only (RFC 9110 §7.6.1).
 _HOP_BY_HOP: Final = frozenset(
@@ -62,6 +71,25 @@ _FRAMED: Final = frozenset(
 )
 
 
+def _segments(path: str) -> list[str] | None:
+    """What follows /api/v1; None for any other path."""
+    parts = path.split("/")
+    return None if len(parts) < 4 or parts[1:3] != ["api", "v1"] or ".." in parts else parts[3:]
+
+
+def owner_of(path: str) -> str | None:
+    """The service that answers a path; None when nobody does."""
+    parts = _segments(path) or []
+    owners = (OWNERS.get("/".join(parts[:length])) for length in (2, 1))
+    return next((owner for owner in owners if owner), None)
+
+
+def needs_token(path: str) -> bool:
+    """Whether only somebody who is signed in may ask; so it is nearly everywhere."""
+    parts = _segments(path)
+    return not parts or parts[0] not in WITHOUT_TOKEN
+
+
 @dataclass(frozen=True, slots=True)
 class Passed:
     """How a request is passed on."""
@@ -76,10 +104,7 @@ def route(method: str, path: str, *, keyed: bool) -> Passed | None:
 
     Only a GET, or a request whose effect its key makes single, may be sent a second time.
     """
-    parts = path.split("/")
-    if len(parts) < 4 or parts[1:3] != ["api", "v1"] or ".." in parts:
-        return None
-    owner = OWNERS.get(parts[3])
+    owner = owner_of(path)
     if owner is None:
         return None
     is_file = any(mark in path for mark in FILE_MARKS)

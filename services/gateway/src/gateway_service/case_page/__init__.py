@@ -1,0 +1,1 @@
+"""A case with its history and the names of the people in it."""

@@ -1,0 +1,1 @@
+"""All that is known of one member, asked from its owners at once."""
