@@ -40,7 +40,9 @@ _TABLE_NAMES = ("directory_organisations", "directory_posts", "directory_members
 def create_directory(op: Any, service: str) -> None:
     """Make the replica of organisations, posts and members for `service` ("welfare")."""
     app, worker = f"unionhall_{service}_app", f"unionhall_{service}_worker"
-    op.execute(_TABLES + _PLACE)
+    # The driver prepares statements, one at a time.
+    for statement in f"{_TABLES}{_PLACE}".strip().removesuffix(";").split(";\n"):
+        op.execute(statement)
     op.execute(f"GRANT SELECT ON {', '.join(_TABLE_NAMES)} TO {app}")
     op.execute(f"GRANT SELECT, INSERT, UPDATE ON {', '.join(_TABLE_NAMES)} TO {worker}")
     op.execute(f"GRANT EXECUTE ON FUNCTION directory_place(uuid) TO {app}, {worker}")
