@@ -9,6 +9,7 @@ import openpyxl
 import orjson
 import pytest
 
+from membership_service.rosters import repository
 from membership_service.rosters.columns import Cell
 from shared.contracts.envelope import registry as contracts
 from shared.contracts.membership import MEMBERS
@@ -192,7 +193,7 @@ async def test_someone_who_belongs_elsewhere_is_only_said_to_be_a_member_elsewhe
     elsewhere = await registry.federation.unit()
     pair = await registrars(registry.federation, elsewhere["id"])
     row = somebody()
-    await admitted(
+    member = await admitted(
         registry.federation, elsewhere["id"], pair, name=row[0], document_number=row[2], phone=None
     )
     checked = await registry.upload_rows(row)
@@ -200,6 +201,35 @@ async def test_someone_who_belongs_elsewhere_is_only_said_to_be_a_member_elsewhe
     assert problem["code"] == "roster-member-elsewhere"
     assert elsewhere["id"] not in str(problem)
     assert elsewhere["name"] not in problem["reason"]
+    (used,) = await registry.federation.rows(
+        "SELECT uses FROM daily_uses WHERE subject = $1 AND kind = 'roster-hint'", registry.registrar
+    )
+    assert used["uses"] == 1
+    (trace,) = await registry.federation.rows(
+        "SELECT actor_subject, details FROM audit_entries WHERE subject_id = $1 AND action = 'member.hint'",
+        UUID(member),
+    )
+    assert trace["actor_subject"] == registry.registrar
+    assert checked["id"] in trace["details"]
+
+
+async def test_a_roster_that_fishes_for_members_elsewhere_is_refused_whole(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "HINT_DAILY_CAP", 1)
+    elsewhere = await registry.federation.unit()
+    pair = await registrars(registry.federation, elsewhere["id"])
+    rows = [somebody(), somebody()]
+    for row in rows:
+        await admitted(registry.federation, elsewhere["id"], pair, document_number=row[2], phone=None)
+    assert totals(await registry.upload_rows(rows[0], somebody())) == (1, 0, 0, 1)
+    refused = await registry.upload_rows(rows[1], somebody())
+    assert (refused["state"], refused["refusal"]["code"]) == ("refused", "roster-too-many-elsewhere")
+    assert await registry.problems(refused) == []
+    # Within the subtree of the import nobody is a stranger: the same people, imported by the unit above.
+    above = await registry.federation.user("registrar", registry.federation.root_id)
+    registry.registrar, registry.unit = above, {"id": registry.federation.root_id}
+    assert totals(await registry.upload_rows(*rows)) == (0, 0, 0, 2)
 
 
 async def test_an_application_is_approved_and_a_former_member_comes_back_by_roster(

@@ -1,8 +1,14 @@
 """What an import takes back: cancelled, undone, past its term; and who is missing from a full roster."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+import pytest
+
+from membership_service.rosters import jobs, repository
+from membership_service.rosters.domain import RosterImport
+from shared.database.session import WriteSession
 from tests.integration.membership.rosters.conftest import Registry, members_of, somebody, totals
 from tests.support.rosters import HEADINGS, comma_separated
 
@@ -48,8 +54,38 @@ async def test_a_cancelled_import_applies_nothing_more(registry: Registry) -> No
     cancelled = await registry.call("POST", f"/{checked['id']}/cancel")
     await registry.work()
     assert cancelled["state"] == "cancelled"
+    assert (totals(cancelled), cancelled["remaining"], cancelled["progress"]) == ((0, 0, 0, 0), 1, 0.0)
     assert await members_of(registry) == []
     await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={})
+
+
+async def test_an_import_cancelled_half_way_says_what_was_done(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CHUNK_ROWS", 2)
+    checked = await registry.upload_rows(*[somebody() for _ in range(4)], somebody(姓名=""))
+    assert (totals(checked), checked["remaining"]) == ((4, 0, 0, 1), 0)
+    apply = repository.apply
+
+    async def apply_and_cancel(session: WriteSession, roster: RosterImport, *rest: Any) -> None:
+        await apply(session, roster, *rest)
+        # As if the user's cancellation came right after this chunk.
+        roster.cancel(registry.federation.clock.now())
+
+    monkeypatch.setattr(repository, "apply", apply_and_cancel)
+    cancelled = await registry.apply(checked)
+    assert cancelled["state"] == "cancelled"
+    assert (totals(cancelled), cancelled["remaining"]) == ((2, 0, 0, 1), 2)
+    assert 0 < cancelled["progress"] < 1
+    assert len(await members_of(registry)) == 2
+    undone = await registry.undo(checked)
+    assert (undone["state"], undone["undone"], undone["progress"]) == ("undone", 2, 1.0)
+
+
+async def test_before_it_is_applied_a_cancelled_import_did_nothing(registry: Registry) -> None:
+    checked = await registry.upload_rows(somebody(), somebody(姓名=""))
+    cancelled = await registry.call("POST", f"/{checked['id']}/cancel")
+    assert (totals(cancelled), cancelled["remaining"], cancelled["progress"]) == ((0, 0, 0, 1), 1, 0.0)
 
 
 async def test_after_its_term_the_file_is_destroyed(registry: Registry) -> None:

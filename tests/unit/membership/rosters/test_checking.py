@@ -52,6 +52,7 @@ def test_what_can_be_mended_is_mended() -> None:
         ({"姓名": ""}, Column.NAME, "roster-required"),
         ({"姓名": "王小明2"}, Column.NAME, "name-invalid"),
         ({"姓名": "=1+1"}, Column.NAME, "name-invalid"),
+        ({"姓名": "-张三"}, Column.NAME, "name-invalid"),
         ({"姓名": "王" * 100}, Column.NAME, "roster-value-too-long"),
         ({"证件类型": "会员卡"}, Column.DOCUMENT_TYPE, "roster-document-type-unknown"),
         ({"证件号码": ""}, Column.DOCUMENT_NUMBER, "roster-required"),

@@ -5,12 +5,13 @@ import zipfile
 from datetime import date, datetime, time
 
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
 from membership_service.rosters import text_files
-from membership_service.rosters.columns import Cell, Column, date_of, plain, recognise
-from membership_service.rosters.domain import FileRefused, Format
+from membership_service.rosters.columns import HEADER_WITHIN, Cell, Column, date_of, plain, recognise
+from membership_service.rosters.domain import MAX_WORKBOOK_ROWS, FileRefused, Format
 from membership_service.rosters.reading import read_roster
 from tests.support.rosters import HEADINGS, comma_separated, row_of, workbook
 
@@ -94,6 +95,38 @@ def test_a_workbook_keeps_numbers_dates_and_the_numbers_of_its_rows() -> None:
 )
 def test_what_cannot_be_a_roster_is_refused(raw: bytes, code: str) -> None:
     assert refusal(raw) == code
+
+
+def one_row_at(line: int) -> bytes:
+    """A workbook with one person, in this line."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for position, heading in enumerate(HEADINGS):
+            sheet.write(0, position, heading)
+        for position, cell in enumerate(row_of()):
+            sheet.write(line - 1, position, cell)
+    return out.getvalue()
+
+
+def test_a_workbook_holds_a_hundred_thousand_rows_and_no_more() -> None:
+    last = MAX_WORKBOOK_ROWS + 1
+    assert [number for number, _ in read(one_row_at(last))[1]] == [last] == [100_001]
+    with pytest.raises(FileRefused) as refused:
+        read(one_row_at(last + HEADER_WITHIN + 1))
+    assert (refused.value.code, refused.value.params) == (
+        "roster-workbook-too-many-rows",
+        {"limit": 100_000},
+    )
+
+
+def test_a_text_file_holds_so_many_rows_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert text_files.MAX_ROWS == 2_000_000
+    monkeypatch.setattr(text_files, "MAX_ROWS", 3)
+    assert len(read(comma_separated([HEADINGS, *([row_of()] * 3)]))[1]) == 3
+    with pytest.raises(FileRefused) as refused:
+        read(comma_separated([HEADINGS, *([row_of()] * 4)]))
+    assert (refused.value.code, refused.value.params) == ("roster-too-many-rows", {"limit": 3})
 
 
 def test_a_merged_title_above_the_header_does_no_harm() -> None:

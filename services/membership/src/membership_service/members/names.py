@@ -60,7 +60,9 @@ def normalise(name: str) -> str | None:
         text = text.replace(" ", "")
     parts_ok = all(character in "·.-' ’" or unicodedata.category(character)[0] in "LM" for character in text)
     has_letter = any(unicodedata.category(character)[0] == "L" for character in text)
-    return text if parts_ok and has_letter and len(text) <= MAX_LENGTH else None
+    # "'t Hooft" is a name; one that begins with a dash or a dot is not, and a spreadsheet would take the dash for a formula.
+    is_begun = not text.startswith(("-", "·", "."))
+    return text if parts_ok and has_letter and is_begun and len(text) <= MAX_LENGTH else None
 
 
 @lru_cache(maxsize=200_000)

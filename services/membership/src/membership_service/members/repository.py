@@ -183,15 +183,19 @@ async def count_same_phone(session: ReadSession, member: Member) -> int:
     return (await session.scalar(others) or 0) if member.phone_blind else 0
 
 
-async def use_today(session: WriteSession, issuer: str, subject: str, kind: str, day: date, cap: int) -> bool:
-    """Count one use of a user on a day; False, and nothing counted, when there were `cap` already. Exact under concurrency."""
+async def use_today(
+    session: WriteSession, issuer: str, subject: str, kind: str, day: date, cap: int, *, uses: int = 1
+) -> bool:
+    """Count `uses` of a user on a day; False, and nothing counted, when that is more than `cap`. Exact under concurrency."""
+    if uses > cap:
+        return False
     counted = (
         insert(daily_uses)
-        .values(issuer=issuer, subject=subject, kind=kind, day=day, uses=1)
+        .values(issuer=issuer, subject=subject, kind=kind, day=day, uses=uses)
         .on_conflict_do_update(
             index_elements=["issuer", "subject", "kind", "day"],
-            set_={"uses": daily_uses.c.uses + 1},
-            where=daily_uses.c.uses < cap,
+            set_={"uses": daily_uses.c.uses + uses},
+            where=daily_uses.c.uses + uses <= cap,
         )
         .returning(daily_uses.c.uses)
     )

@@ -45,7 +45,8 @@ REJECT_UNKNOWN_UNITS: Final = f"""
     )
 """
 
-#: $4, $5 as above, $6 the import's unit. Only what differs from "a new person" is written.
+#: $4, $5 as above, $6 the import's unit. Only what differs from "a new person" is written. Gives those of whom the file learns
+#: that they are registered outside the subtree.
 COMPARE: Final = f"""
     WITH compared AS MATERIALIZED (
         SELECT r.row_number, m.id, m.version,
@@ -54,6 +55,7 @@ COMPARE: Final = f"""
                 WHEN m.status = 'deceased' THEN 'roster-member-elsewhere'
                 WHEN m.status IN {_BELONGS} AND m.organisation_id <> coalesce(o.id, $6) THEN 'roster-member-elsewhere'
             END AS refusal,
+            m.path,
             m.status IN {JOINS} OR m.name <> r.name OR r.phone_blind <> coalesce(m.phone_blind, '')
                 OR r.employment_form <> m.employment_form OR (r.gender <> 'unknown' AND r.gender <> m.gender)
                 OR r.birth_year <> coalesce(m.birth_year, 0) AS differs
@@ -62,12 +64,15 @@ COMPARE: Final = f"""
         LEFT JOIN organisations o ON o.code = r.organisation_code
         WHERE {RANGE} AND r.outcome = 'created'
     )
+    , written AS (
     UPDATE roster_rows r SET
         outcome = CASE WHEN c.refusal IS NOT NULL THEN 'rejected' WHEN c.differs THEN 'updated' ELSE 'unchanged' END,
         problems = CASE WHEN c.refusal IS NOT NULL THEN {_REFUSAL} END,
         matched_id = CASE WHEN c.refusal IS NULL THEN c.id END,
         matched_version = CASE WHEN c.refusal IS NULL THEN c.version END
     FROM compared c WHERE r.import_id = $1 AND r.row_number = c.row_number
+    )
+    SELECT id, path FROM compared WHERE refusal = 'roster-member-elsewhere' AND NOT (path >= $4 AND path < $5)
 """
 
 #: How many rows of a range share their phone with somebody else of the import's subtree ($4, $5).
@@ -90,6 +95,13 @@ REJECT_DUPLICATES: Final = f"""
     UPDATE roster_rows r SET outcome = 'rejected', matched_id = NULL, matched_version = NULL,
         problems = coalesce(r.problems, '[]') || {_TWICE}
     FROM twice WHERE r.import_id = $1 AND r.document_blind = twice.document_blind
+"""
+
+#: What has become of the rows of a range that are not rejected.
+APPLIED: Final = f"""
+    SELECT count(*) FILTER (WHERE outcome = 'created') AS created, count(*) FILTER (WHERE outcome = 'updated') AS updated,
+        count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged
+    FROM roster_rows r WHERE {RANGE}
 """
 
 TOTALS: Final = """

@@ -54,6 +54,11 @@ class Format(StrEnum):
     TEXT = "csv"
 
 
+#: How many people registered outside the import's subtree the rosters of one user may meet in one day (settled §27). Beyond
+#: that a file looks like fishing for members; the upper unit, in whose subtree they stand, imports without a limit.
+HINT_DAILY_CAP: Final = 1000
+
+
 class FileRefused(Exception):
     """The file as a whole cannot be used. `code` is a text of the catalogue, `params` its placeholders."""
 
@@ -111,7 +116,8 @@ _FROM: Final[dict[ImportState, frozenset[ImportState]]] = {
 class RosterImport:
     """One upload and what became of it. `staged` and `position` tell how far the running step is.
 
-    Created, updated, unchanged and rejected rows add up to `rows` as soon as the file is checked.
+    A check counts what would become of each row; from `apply` on, created, updated and unchanged count what has become of the
+    rows that were reached. With the rejected and the remaining rows they always add up to `rows`.
     """
 
     id: UUID
@@ -158,8 +164,19 @@ class RosterImport:
         if self.state is ImportState.CHECKING:
             return 0.5 if self.staged else 0.0
         if self.state in {ImportState.APPLYING, ImportState.UNDOING}:
-            return self.position / self.last_row if self.last_row else 0.0
+            return self._reached
+        if self.state is ImportState.CANCELLED:
+            return self._reached if self.decided_at else 0.0
         return 1.0
+
+    @property
+    def remaining(self) -> int:
+        """Rows of which nothing has become: not yet checked, not yet reached, or never to be after a cancellation."""
+        return self.rows - self.created - self.updated - self.unchanged - self.rejected
+
+    @property
+    def _reached(self) -> float:
+        return self.position / self.last_row if self.last_row else 0.0
 
     def apply(self, issuer: str, subject: str, at: datetime, left_reason: str | None) -> None:
         """Let the good rows become members. With a `left_reason`, who is missing from a full roster leaves.
@@ -173,9 +190,12 @@ class RosterImport:
         self._step(ImportState.APPLYING)
         self.decided_issuer, self.decided_subject, self.decided_at = issuer, subject, at
         self.apply_left, self.reason, self.position = left_reason is not None, left_reason, 0
+        self.created = self.updated = self.unchanged = 0
 
     def cancel(self, at: datetime) -> None:
         """Stop between two chunks. What is applied stays and may be undone."""
+        if self.state is ImportState.CHECKED:
+            self.created = self.updated = self.unchanged = 0
         self._step(ImportState.CANCELLED)
         self.finished_at = at
 

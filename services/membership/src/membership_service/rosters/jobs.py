@@ -130,7 +130,8 @@ class RosterJobs:
             if roster.state is not ImportState.CHECKING:
                 return False
             roster.warn(status["warnings"])
-            await repository.stage(session, roster, rows, status["last_row"])
+            today = china_date(self.clock.now())
+            await repository.stage(session, roster, rows, status["last_row"], today)
             roster.staged = roster.rows = status["staged"]
         return True
 

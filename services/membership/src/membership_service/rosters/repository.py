@@ -10,9 +10,16 @@ import asyncpg
 from sqlalchemy import and_, delete, func, insert, select
 
 from membership_service.members import sealing
+from membership_service.members.repository import use_today
 from membership_service.members.tables import members
 from membership_service.rosters import comparing, statements
-from membership_service.rosters.domain import ImportState, Mode, RosterImport
+from membership_service.rosters.domain import (
+    HINT_DAILY_CAP,
+    FileRefused,
+    ImportState,
+    Mode,
+    RosterImport,
+)
 from membership_service.rosters.staged import STAGED
 from membership_service.rosters.tables import (
     roster_file_pieces,
@@ -114,8 +121,13 @@ async def problem_rows(session: ReadSession, import_id: UUID, after: int, limit:
     return [ProblemRow(row.row_number, row.outcome, row.problems) for row in await session.execute(rows)]
 
 
-async def stage(session: WriteSession, roster: RosterImport, copy_bytes: bytes, last_row: int) -> None:
-    """Write a chunk that the child checked, and compare it with the members there are. Adds to the counted warnings."""
+async def stage(
+    session: WriteSession, roster: RosterImport, copy_bytes: bytes, last_row: int, today: date
+) -> None:
+    """Write a chunk that the child checked, and compare it with the members there are. Adds to the counted warnings.
+
+    Raises FileRefused when the file meets too many people who are registered elsewhere.
+    """
     connection = await driver(session)
     await connection.copy_to_table("roster_rows", source=_once(copy_bytes), columns=STAGED, format="binary")
     span = (roster.id, roster.last_row, last_row)
@@ -123,7 +135,8 @@ async def stage(session: WriteSession, roster: RosterImport, copy_bytes: bytes, 
     # Fresh rows have no statistics; each has at most one member to find, by a unique index.
     await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
     await connection.execute(comparing.REJECT_UNKNOWN_UNITS, *span, *bounds)
-    await connection.execute(comparing.COMPARE, *span, *bounds, roster.organisation_id)
+    elsewhere = await connection.fetch(comparing.COMPARE, *span, *bounds, roster.organisation_id)
+    await _count_hints(session, roster, elsewhere, today)
     shared_phones = await connection.fetchval(comparing.COUNT_SHARED_PHONES, *span, *bounds)
     if shared_phones:
         roster.warn({"roster-phone-shared": shared_phones})
@@ -181,9 +194,14 @@ async def apply(
     if people:
         columns = _resealed(ring, people)
         await connection.execute(statements.UPDATE, roster.id, *columns, now, today, *actor)
-    await connection.execute(statements.REJECT_NOT_UPDATED, *where)
+    late = [await connection.execute(statements.REJECT_NOT_UPDATED, *where)]
     await connection.execute(statements.CREATE, *where, ids, default, now, today, *actor)
-    await connection.execute(statements.REJECT_NOT_CREATED, *where)
+    late.append(await connection.execute(statements.REJECT_NOT_CREATED, *where))
+    roster.rejected += sum(int(done.removeprefix("UPDATE ")) for done in late)
+    applied = await connection.fetchrow(comparing.APPLIED, *where)
+    assert applied is not None  # noqa: S101 - an aggregate without GROUP BY has a row
+    for name, rows in applied.items():
+        setattr(roster, name, getattr(roster, name) + rows)
 
 
 async def undo(session: WriteSession, roster: RosterImport, span: Span, now: datetime, today: date) -> None:
@@ -295,6 +313,20 @@ def _moved(
         return None
     plain = staged.unseal(value, table=sealing.TABLE, column=column, record=sealed_for)
     return own.seal(plain, table=sealing.TABLE, column=column, record=member_id)
+
+
+async def _count_hints(
+    session: WriteSession, roster: RosterImport, elsewhere: Sequence[asyncpg.Record], today: date
+) -> None:
+    """Count and audit, for whoever uploaded the file, whom it tells to be registered elsewhere (settled §27)."""
+    if not elsewhere:
+        return
+    user = (roster.uploaded_issuer, roster.uploaded_subject)
+    if not await use_today(session, *user, "roster-hint", today, HINT_DAILY_CAP, uses=len(elsewhere)):
+        raise FileRefused("roster-too-many-elsewhere", cap=HINT_DAILY_CAP)
+    session.act_as(*user)
+    for member in elsewhere:
+        session.audit("member.hint", "member", member["id"], {"roster": str(roster.id)}, path=member["path"])
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

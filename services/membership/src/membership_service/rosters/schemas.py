@@ -50,7 +50,8 @@ class Refusal(BaseModel):
 
 
 class RosterView(BaseModel):
-    """An import. Once it is checked, `created + updated + unchanged + rejected = rows`.
+    """An import. `created + updated + unchanged + rejected + remaining = rows`: after a check that is what would become of the
+    rows; from applying on it is what has become of them, and `remaining` are those not reached.
 
     Rejected rows never become members; the others may be applied all the same. `progress` is 0 to 1 of the running step.
     `same_file_as` is an earlier import of the same file. `given_up`: the running step failed again and
@@ -69,6 +70,7 @@ class RosterView(BaseModel):
     updated: int
     unchanged: int
     rejected: int
+    remaining: int
     missing: int
     withdrawn: int
     undone: int
