@@ -144,8 +144,9 @@ class Welfare:
 
     async def member(self, at: Unit, *, subject: str | None = None, **columns: Any) -> Member:
         """A new active member of a unit; `columns` are those of the replica that shall differ."""
+        member = Member(new_id(), at, subject)
         row = {
-            "id": new_id(),
+            "id": member.id,
             "organisation_id": at.id,
             "status": "active",
             "gender": "female",
@@ -161,7 +162,7 @@ class Welfare:
             await connection.execute(
                 f"INSERT INTO directory_members ({names}) VALUES ({places})", *row.values()
             )
-        return Member(row["id"], at, subject)
+        return member
 
     @asynccontextmanager
     async def connected(self, role: str = "worker") -> AsyncIterator[asyncpg.Connection]:

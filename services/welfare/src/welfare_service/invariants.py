@@ -5,7 +5,54 @@ from typing import Final
 
 from shared.web.invariants import Invariant, run
 
-INVARIANTS: Final[tuple[Invariant, ...]] = ()
+#: Of every budget: what its lines add up to, at every position, is what is written there, and at the last what the budget says.
+_JOURNAL: Final = """
+    WITH running AS (
+        SELECT line.*, sum(line.amount_fen) FILTER (WHERE line.account = 'available') OVER upto AS available,
+            sum(line.amount_fen) FILTER (WHERE line.account = 'reserved') OVER upto AS reserved,
+            sum(line.amount_fen) FILTER (WHERE line.account = 'paid') OVER upto AS paid
+        FROM journal_lines line
+        WINDOW upto AS (PARTITION BY line.budget_id ORDER BY line.version)
+    ), summed AS (
+        SELECT budget_id, count(DISTINCT version) AS entries, max(version) AS newest,
+            coalesce(sum(amount_fen) FILTER (WHERE account IN ('available', 'reserved', 'paid')), 0) AS allocated,
+            coalesce(sum(amount_fen) FILTER (WHERE account = 'reserved'), 0) AS reserved,
+            coalesce(sum(amount_fen) FILTER (WHERE account = 'paid'), 0) AS paid,
+            bool_and((available_fen, reserved_fen, paid_fen)
+                = (coalesce(available, 0), coalesce(reserved, 0), coalesce(paid, 0))) AS agrees
+        FROM running GROUP BY budget_id
+    )
+    SELECT budget.id FROM budgets budget LEFT JOIN summed ON summed.budget_id = budget.id
+    WHERE (coalesce(summed.allocated, 0), coalesce(summed.reserved, 0), coalesce(summed.paid, 0),
+            coalesce(summed.entries, 0), coalesce(summed.newest, 0))
+        <> (budget.allocated_fen, budget.reserved_fen, budget.paid_fen, budget.version, budget.version)
+        OR NOT coalesce(summed.agrees, true)
+"""
+
+FUNDS: Final = (
+    Invariant(
+        "I3",
+        "journal_entries",
+        """
+        SELECT entry.id FROM journal_entries entry LEFT JOIN journal_lines line ON line.entry_id = entry.id
+        GROUP BY entry.id HAVING count(line.entry_id) < 2 OR sum(line.amount_fen) <> 0
+        """,
+    ),
+    Invariant("I3", "accounts", "SELECT sum(amount_fen) FROM journal_lines HAVING sum(amount_fen) <> 0"),
+    Invariant("I3", "budgets", _JOURNAL),
+    Invariant(
+        "I4",
+        "budgets",
+        "SELECT id FROM budgets WHERE reserved_fen + paid_fen > allocated_fen OR least(reserved_fen, paid_fen) < 0",
+    ),
+    Invariant(
+        "I4",
+        "journal_lines",
+        "SELECT DISTINCT budget_id FROM journal_lines WHERE least(available_fen, reserved_fen, paid_fen) < 0",
+    ),
+)
+
+INVARIANTS: Final[tuple[Invariant, ...]] = FUNDS
 
 if __name__ == "__main__":
     sys.exit(run(INVARIANTS))

@@ -75,7 +75,7 @@ class Move:
             Account.RESERVED: self.reserved_fen,
             Account.PAID: self.paid_fen,
         }
-        return [Line(self.budget_id, account, amount) for account, amount in amounts.items() if amount]
+        return [Line(self.budget_id, account, amount) for account, amount in amounts.items() if amount != 0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

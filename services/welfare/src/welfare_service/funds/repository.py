@@ -56,6 +56,7 @@ _HELD: Final = """
 """
 _IN_ORDER: Final = text("SELECT id FROM budgets WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
 _PATH: Final = text("SELECT find_budget_path(:id)")
+_ENDS: Final = (EntryKind.PAYMENT, EntryKind.RELEASE)
 #: Why the same thing cannot be entered twice, by the index that says so.
 _TWICE: Final = {
     "uq_journal_entries_reservation": "case-already-reserved",
@@ -147,10 +148,21 @@ async def post(session: WriteSession, entry: Entry) -> None:
             raise
         raise Conflict(code) from None
     if moved != len(entry.moves):
-        for move in entry.moves:
-            (await get(session, move.budget_id)).take(entry)
-        # What stood in the way has gone since; whoever asks again will be served.
-        raise Conflict("budget-exhausted")
+        await _explain(session, entry)
+
+
+async def _explain(session: WriteSession, entry: Entry) -> None:
+    """Raise why an entry was refused."""
+    if entry.kind in _ENDS:
+        ended = select(journal_entries.c.id).where(
+            journal_entries.c.case_id == entry.case_id, journal_entries.c.kind.in_(_ENDS)
+        )
+        if await session.scalar(ended):
+            raise Conflict("case-money-settled")
+    for move in entry.moves:
+        (await get(session, move.budget_id)).take(entry)
+    # What stood in the way has gone since; whoever asks again will be served.
+    raise Conflict("budget-exhausted")
 
 
 async def held(session: WriteSession, budget_id: UUID, case_id: UUID) -> int:
