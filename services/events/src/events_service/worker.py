@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from events_service import consumers
+from events_service.invariants import INVARIANTS
 from events_service.settings import Settings
 from shared.database.engine import Database
 from shared.directory import replica
@@ -19,6 +20,7 @@ from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
 from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
+from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
 
 SERVICE = "events"
 FORGET_KEYS: Final = "idempotency.forget"
@@ -64,11 +66,13 @@ def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
+            WATCH_JOB: watch_handler(INVARIANTS),
         },
         every={
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
             UPKEEP_JOB: UPKEEP_EVERY,
+            WATCH_JOB: WATCH_EVERY,
         },
     )
 

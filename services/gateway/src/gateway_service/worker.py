@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gateway_service import consumers
 from gateway_service.dashboard import handlers as views
 from gateway_service.dashboard.jobs import REBUILD, rebuild
+from gateway_service.invariants import INVARIANTS
 from gateway_service.settings import Settings
 from shared.database.engine import Database
 from shared.directory import replica
@@ -21,6 +22,7 @@ from shared.messaging.worker import WorkerSetup, serve
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
 from shared.settings import WORKER_NEEDS, load
+from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
 
 SERVICE = "gateway"
 
@@ -49,8 +51,9 @@ def build(settings: Settings) -> WorkerSetup:
                 REBUILD: rebuild,
                 CHAIN_JOB: chain_handler(KeyRing.load(settings.keys_file)),
                 UPKEEP_JOB: upkeep_handler(SystemClock()),
+                WATCH_JOB: watch_handler(INVARIANTS),
             },
-            every={CHAIN_JOB: CHAIN_EVERY, UPKEEP_JOB: UPKEEP_EVERY},
+            every={CHAIN_JOB: CHAIN_EVERY, UPKEEP_JOB: UPKEEP_EVERY, WATCH_JOB: WATCH_EVERY},
         ),
         on_stop=(database.close,),
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from membership_service.invariants import INVARIANTS
 from membership_service.members.jobs import (
     ESCALATE,
     ESCALATE_EVERY,
@@ -33,6 +34,7 @@ from shared.security.keys import KeyRing
 from shared.security.rotation import ROTATION_JOB, WrappedKeys, rotation_handler
 from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
+from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
 
 SERVICE = "membership"
 FORGET_KEYS: Final = "idempotency.forget"
@@ -82,6 +84,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
+            WATCH_JOB: watch_handler(INVARIANTS),
             ROTATION_JOB: rotation_handler(ring, WRAPPED_KEYS),
         },
         every={
@@ -92,6 +95,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
             UPKEEP_JOB: UPKEEP_EVERY,
+            WATCH_JOB: WATCH_EVERY,
         },
     )
 

@@ -17,7 +17,9 @@ from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
 from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
+from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
 from welfare_service import consumers
+from welfare_service.invariants import INVARIANTS
 from welfare_service.settings import Settings
 
 SERVICE = "welfare"
@@ -64,11 +66,13 @@ def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
+            WATCH_JOB: watch_handler(INVARIANTS),
         },
         every={
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
             UPKEEP_JOB: UPKEEP_EVERY,
+            WATCH_JOB: WATCH_EVERY,
         },
     )
 
