@@ -28,13 +28,6 @@ _COUNT_MEMBERS = """
         gender = excluded.gender, birth_year = excluded.birth_year, employment_form = excluded.employment_form
 """
 
-_ADD_OWN = """
-    INSERT INTO dashboard_own AS known (slot, organisation_id, cell, day, change)
-    SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
-    ORDER BY organisation_id, cell, day
-    ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET change = known.change + excluded.change
-"""
-
 # own × link → differences of the ancestors' totals. Of a stock, a link brings all that was there when it began and each later
 # change, and takes all away when it ends; of a flow, what happened while it held.
 _PRODUCT = """
@@ -51,21 +44,43 @@ _PRODUCT = """
         FROM own JOIN link USING (organisation_id)
         WHERE own.cell = ANY($1::text[]) AND own.day <@ link.during
     )
-    SELECT ancestor_id, cell, day, sum(change)::bigint AS change FROM product
-    GROUP BY ancestor_id, cell, day HAVING sum(change) <> 0
+    , new AS (
+        SELECT ancestor_id AS organisation_id, cell, day, sum(change)::bigint AS change FROM product
+        GROUP BY ancestor_id, cell, day HAVING sum(change) <> 0
+    )
 """
 
-_PRODUCT_OF_OWN = f"""
-    WITH own AS (
+# Every day holds what changed on it. Of a stock, the day "infinity" holds what stands after all changes: a change costs two
+# rows however long ago it happened, and a reader starts from the end.
+_ADD_TOTALS = """
+    INSERT INTO dashboard_totals AS known (slot, organisation_id, cell, day, count)
+    SELECT $2, * FROM (
+        SELECT organisation_id, cell, day, change FROM new
+        UNION ALL
+        SELECT organisation_id, cell, 'infinity', sum(change) FROM new WHERE cell <> ALL($1::text[])
+        GROUP BY organisation_id, cell
+    ) rows (organisation_id, cell, day, change)
+    ORDER BY organisation_id, cell, day
+    ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET count = known.count + excluded.count
+"""
+
+# One statement: taking the product to this program and back would cost as much as all the rest of a batch.
+_ADD_OWN = f"""
+    WITH own AS MATERIALIZED (
         SELECT * FROM unnest($3::uuid[], $4::text[], $5::date[], $6::bigint[]) AS new (organisation_id, cell, day, change)
+    ), kept AS (
+        INSERT INTO dashboard_own AS known (slot, organisation_id, cell, day, change)
+        SELECT $2, * FROM own
+        ORDER BY organisation_id, cell, day
+        ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET change = known.change + excluded.change
     ), link AS (
         SELECT organisation_id, ancestor_id, during, 1 AS sign FROM dashboard_ancestry
         WHERE slot = $2 AND organisation_id IN (SELECT DISTINCT unnest($3::uuid[]))
     )
-    {_PRODUCT}
-"""  # noqa: S608 - both pieces are constants of this module
+    {_PRODUCT} {_ADD_TOTALS}
+"""  # noqa: S608 - the pieces are constants of this module
 
-_PRODUCT_OF_LINKS = f"""
+_SHIFT_BY_LINKS = f"""
     WITH link AS (
         SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::daterange[], $6::int[])
             AS new (organisation_id, ancestor_id, during, sign)
@@ -73,25 +88,8 @@ _PRODUCT_OF_LINKS = f"""
         SELECT organisation_id, cell, day, change FROM dashboard_own
         WHERE slot = $2 AND organisation_id IN (SELECT DISTINCT unnest($3::uuid[]))
     )
-    {_PRODUCT}
-"""  # noqa: S608 - both pieces are constants of this module
-
-# Every day holds what changed on it. Of a stock, the day "infinity" holds what stands after all changes: a change costs two
-# rows however long ago it happened, and a reader starts from the end.
-_ADD_TOTALS = """
-    WITH new AS (
-        SELECT * FROM unnest($2::uuid[], $3::text[], $4::date[], $5::bigint[]) AS new (organisation_id, cell, day, change)
-    )
-    INSERT INTO dashboard_totals AS known (slot, organisation_id, cell, day, count)
-    SELECT $1, * FROM (
-        SELECT organisation_id, cell, day, change FROM new
-        UNION ALL
-        SELECT organisation_id, cell, 'infinity', sum(change) FROM new WHERE cell <> ALL($6::text[])
-        GROUP BY organisation_id, cell
-    ) rows (organisation_id, cell, day, change)
-    ORDER BY organisation_id, cell, day
-    ON CONFLICT (slot, organisation_id, cell, day) DO UPDATE SET count = known.count + excluded.count
-"""
+    {_PRODUCT} {_ADD_TOTALS}
+"""  # noqa: S608 - the pieces are constants of this module
 
 # From when to when each parent holds: a later claim cancels the earlier ones that start on or after its day; the first
 # parent counts from the beginning of time, so that nothing that happened "before" is lost.
@@ -219,9 +217,7 @@ async def add_own(session: WriteSession, slot: int, changes: Sequence[Difference
     if not changes:
         return
     connection = await driver(session)
-    columns = _columns(changes)
-    await connection.execute(_ADD_OWN, slot, *columns)
-    await _add_totals(connection, slot, await connection.fetch(_PRODUCT_OF_OWN, list(FLOWS), slot, *columns))
+    await connection.execute(_ADD_OWN, list(FLOWS), slot, *_columns(changes))
 
 
 async def replace_parents(session: WriteSession, slot: int, organisation_ids: list[UUID]) -> None:
@@ -237,14 +233,7 @@ async def replace_parents(session: WriteSession, slot: int, organisation_ids: li
         await connection.execute(_DROP_LINKS, slot, *_columns(wrong))
     if missing:
         await connection.execute(_ADD_LINKS, slot, *_columns(missing))
-    await _add_totals(
-        connection, slot, await connection.fetch(_PRODUCT_OF_LINKS, list(FLOWS), slot, *_columns(links))
-    )
-
-
-async def _add_totals(connection: Any, slot: int, changes: Sequence[Any]) -> None:
-    if changes:
-        await connection.execute(_ADD_TOTALS, slot, *_columns(changes), list(FLOWS))
+    await connection.execute(_SHIFT_BY_LINKS, list(FLOWS), slot, *_columns(links))
 
 
 def _columns(rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
