@@ -4,7 +4,10 @@ from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
+from events_service import work
+from events_service.activities import api as activities
 from events_service.consumers import DIRECTORY
+from events_service.registrations import api as registrations
 from events_service.settings import Settings
 from shared.database.engine import Database
 from shared.database.revisions import newest_migration
@@ -22,7 +25,7 @@ from shared.web.tokens import KeySource
 
 SERVICE = "events"
 #: Tables of the aggregates that this service owns and tells others about.
-OWNED: Final[tuple[str, ...]] = ()
+OWNED: Final[tuple[str, ...]] = ("activities", "registrations")
 #: What it holds of others' aggregates, for `unionhall verify`.
 REPLICAS = {
     kind: Digested(f"SELECT id, sequence AS version FROM directory_{kind}", DIRECTORY)  # noqa: S608 - of the line below
@@ -31,6 +34,12 @@ REPLICAS = {
 
 #: Asked in this order which of them takes a request: the busiest first.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    registrations.activity_router,
+    registrations.router,
+    registrations.own_router,
+    activities.router,
+    activities.own_router,
+    work.router,
     audit_router(path_of_organisation),
     digest_router(
         {kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED} | REPLICAS  # noqa: S608 - of OWNED

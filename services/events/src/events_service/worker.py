@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from events_service import consumers
+from events_service import consumers, effects
+from events_service.activities.jobs import MOVE_ON, MOVE_ON_EVERY, move_on
+from events_service.activities.use_cases import CANCEL_REGISTRATIONS
 from events_service.invariants import INVARIANTS
+from events_service.registrations.jobs import cancel_registrations
 from events_service.settings import Settings
 from shared.database.engine import Database
 from shared.directory import replica
@@ -26,7 +29,7 @@ SERVICE = "events"
 FORGET_KEYS: Final = "idempotency.forget"
 FORGET_KEYS_EVERY: Final = timedelta(hours=1)
 #: Tables with rows in the tree (columns `organisation_id` and `path`), an owner before what is copied from it.
-MOVED_ALONG: Final[tuple[str, ...]] = ()
+MOVED_ALONG: Final[tuple[str, ...]] = ("activities", "activity_seats", "registrations")
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
@@ -39,6 +42,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
     )
     ring = KeyRing.load(settings.keys_file)
     kafka = settings.kafka_bootstrap
+    clock = clock or SystemClock()
     directory = replica.handler(MOVED_ALONG)
     return WorkerSetup(
         service=SERVICE,
@@ -49,8 +53,16 @@ def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
             Consumer(
                 consumers.DIRECTORY, replica.TOPICS_WITH_MEMBERS, directory, "projection", database, kafka
             ),
+            Consumer(
+                consumers.EFFECTS,
+                effects.TOPICS,
+                effects.handler(MOVED_ALONG, clock),
+                "effects",
+                database,
+                kafka,
+            ),
         ),
-        jobs=_jobs(database, ring, clock or SystemClock()),
+        jobs=_jobs(database, ring, clock),
         on_stop=(database.close,),
     )
 
@@ -65,12 +77,15 @@ def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
         {
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
+            MOVE_ON: move_on(clock),
+            CANCEL_REGISTRATIONS: cancel_registrations(clock),
             UPKEEP_JOB: upkeep_handler(clock),
             WATCH_JOB: watch_handler(INVARIANTS),
         },
         every={
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
+            MOVE_ON: MOVE_ON_EVERY,
             UPKEEP_JOB: UPKEEP_EVERY,
             WATCH_JOB: WATCH_EVERY,
         },

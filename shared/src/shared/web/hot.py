@@ -4,6 +4,7 @@ The ids are made before the statement, so the reply is known before it too and i
 waits on a unique index, breaks it, and is answered from the stored reply.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -58,6 +59,55 @@ class HotCommand:
                 await call.claim.replay(session)
             raise
         return row, response
+
+
+class HotChoice:
+    """As `HotCommand`, for a command whose outcome the statement itself finds out: one of several replies made before it."""
+
+    def __init__(self, parts: str, chosen: str, result: str) -> None:
+        """`chosen` is the part whose one row has the number of the true reply, from 1, in its column `reply`.
+
+        `parts` are those before the kept reply, each with its comma, parameters from $9 on; `result` is the final SELECT, which
+        gives that row, or none if the command is refused: then nothing is kept.
+        """
+        self._statement = HotStatement(f"""{parts}, kept AS (
+    INSERT INTO idempotency_keys ({COLUMNS})
+    SELECT $2::bytea, $3::text, $4::text, $5::bytea, $6::int, ($7::bytea[])[{chosen}.reply], $8::timestamptz FROM {chosen}
+) {result}""")  # noqa: S608 - of the module that writes the command
+
+    async def run(
+        self,
+        call: "HotCall",
+        *arguments: Any,
+        replies: Sequence[BaseModel],
+        status: int = 201,
+        headers: dict[str, str] | None = None,
+    ) -> Response | None:
+        """Run and commit; the true reply, None if refused. Raises as `HotCommand.run`."""
+        responses = [
+            Response(reply.model_dump_json(), status, headers, "application/json") for reply in replies
+        ]
+        stored = [call.claim.stored(response) for response in responses]
+        subject, route, key, body, code, _, now = stored[0]
+        sealed = [row[5] for row in stored]
+        try:
+            row = await self._statement.run(
+                call.database, call.scope, subject, route, key, body, code, sealed, now, *arguments
+            )
+        except asyncpg.UniqueViolationError:
+            await self._replay(call)
+            raise
+        if row is not None:
+            chosen: int = row["reply"]
+            return responses[chosen - 1]
+        # A repetition finds its own first effect in its way.
+        await self._replay(call)
+        return None
+
+    @staticmethod
+    async def _replay(call: "HotCall") -> None:
+        async with call.database.read(call.scope) as session:
+            await call.claim.replay(session)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What members attend: planned, approved by another person, announced, opened for registration, held."""

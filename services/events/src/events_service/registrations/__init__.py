@@ -1,0 +1,1 @@
+"""Members' places in activities: seats, waiting lists, drawn lots."""
