@@ -9,7 +9,9 @@ from fastapi import Query
 from gateway_service.consumers import VIEWS
 from gateway_service.dashboard import use_cases
 from gateway_service.dashboard.schemas import Dashboard
+from shared.contracts.events_service import ACTIVITIES
 from shared.contracts.membership import MEMBERS
+from shared.contracts.welfare import CASES
 from shared.directory.organisations import path_of_organisation
 from shared.kernel.clock import china_date
 from shared.kernel.errors import NotFound
@@ -39,10 +41,20 @@ async def dashboard(
     ] = None,
     days: Annotated[int, Query(ge=1, le=366, description="Days of joined and left, up to `on`")] = 30,
 ) -> Dashboard:
-    """Members by status, gender, age band and employment form; joined and left per day. Rights are those of today's tree."""
+    """Members by status, gender, age band and employment form, who came and went; aid and activities. By today's rights."""
     path = await path_of_organisation(session, organisation_id)
     if path is None:
         raise NotFound("not-found")
     caller.require(Action.DASHBOARD_READ, path)
-    found = await use_cases.read_dashboard(session, organisation_id, on or china_date(clock.now()), days)
-    return found.model_copy(update={"as_of": await as_of(session, VIEWS, MEMBERS)})
+    found = await use_cases.read_dashboard(
+        session,
+        organisation_id,
+        on or china_date(clock.now()),
+        days,
+        with_aid=caller.allows(Action.CASE_READ, path),
+    )
+    found.as_of = await as_of(session, VIEWS, MEMBERS)
+    found.activities.as_of = await as_of(session, VIEWS, ACTIVITIES)
+    if found.aid:
+        found.aid.as_of = await as_of(session, VIEWS, CASES)
+    return found

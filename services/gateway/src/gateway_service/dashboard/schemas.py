@@ -5,6 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from gateway_service.dashboard.weighed.schemas import ActivityFigures, AidFigures
+
 
 class DayOfFlows(BaseModel):
     """Who came and went on a day. Transfers inside the subtree count on both sides."""
@@ -20,7 +22,8 @@ class Dashboard(BaseModel):
     """Members of a unit and all below it at the end of a day, by the tree of that day.
 
     `members` are those in the statistics (active or waiting for a transfer); gender, age and employment form count these alone.
-    `as_of` is the time up to which the figures contain everything that the owner has committed; None while unknown.
+    `aid` is null for a caller who may not read cases there. `as_of` is the time up to which the figures contain everything that
+    their owner has committed, for aid and activities each its own; None while unknown.
     """
 
     organisation_id: UUID
@@ -32,3 +35,5 @@ class Dashboard(BaseModel):
     by_age_band: dict[str, int]
     by_employment_form: dict[str, int]
     per_day: list[DayOfFlows]
+    aid: AidFigures | None
+    activities: ActivityFigures

@@ -19,12 +19,21 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import DATERANGE
 
+from gateway_service.dashboard.weighed import tables as weighed
 from gateway_service.metadata import metadata
 
-SLOTTED = ("dashboard_members", "dashboard_tree", "dashboard_ancestry", "dashboard_own", "dashboard_totals")
+SLOTTED = (
+    "dashboard_members",
+    "dashboard_tree",
+    "dashboard_ancestry",
+    "dashboard_own",
+    "dashboard_totals",
+    *weighed.SLOTTED,
+)
 _IN_SLOTS = "LIST (slot)"
 _Cell = Text(collation="C")
 
@@ -95,5 +104,12 @@ dashboard_totals = Table(
     Column("cell", _Cell, primary_key=True),
     Column("day", Date, primary_key=True),
     Column("count", BigInteger, nullable=False),
+    Index(
+        "ix_dashboard_totals_standing",
+        "slot",
+        "organisation_id",
+        "cell",
+        postgresql_where=text("day = 'infinity'"),
+    ),
     postgresql_partition_by=_IN_SLOTS,
 )

@@ -17,6 +17,9 @@ from gateway_service.dashboard.domain import (
     differences,
 )
 from gateway_service.dashboard.schemas import Dashboard, DayOfFlows
+from gateway_service.dashboard.weighed import domain as weighed_domain
+from gateway_service.dashboard.weighed import use_cases as weighed
+from gateway_service.dashboard.weighed.use_cases import Folded
 from gateway_service.facts import repository as facts
 from shared.contracts.envelope import Received
 from shared.contracts.membership import MEMBERS, ORGANISATIONS
@@ -31,13 +34,24 @@ async def count_events(session: WriteSession, slot: int, events: Sequence[Receiv
     moved = sorted({event.subject for event in events if event.topic == ORGANISATIONS.name})
     if moved:
         await repository.replace_parents(session, slot, moved)
+    folded: Folded = Counter()
     members = [event for event in events if event.topic == MEMBERS.name]
-    if not members:
-        return
-    known = await repository.counted(session, slot, sorted({event.subject for event in members}))
+    if members:
+        await _count_members(session, slot, members, folded)
+    others = [event for event in events if event.topic in weighed_domain.TOPICS]
+    if others:
+        await weighed.count(session, slot, others, folded)
+    await repository.add_own(
+        session, slot, [Difference(*key, change) for key, change in folded.items() if change]
+    )
+
+
+async def _count_members(
+    session: WriteSession, slot: int, events: Sequence[Received], folded: Folded
+) -> None:
+    known = await repository.counted(session, slot, sorted({event.subject for event in events}))
     changed: dict[UUID, Counted] = {}
-    folded: Counter[tuple[UUID, str, date]] = Counter()
-    for event in members:
+    for event in events:
         before = known.get(event.subject)
         now = after(before, event)
         if now is None or now is before:
@@ -47,13 +61,12 @@ async def count_events(session: WriteSession, slot: int, events: Sequence[Receiv
         known[event.subject] = changed[event.subject] = now
     if changed:
         await repository.count_members(session, slot, list(changed.values()))
-    await repository.add_own(
-        session, slot, [Difference(*key, change) for key, change in folded.items() if change]
-    )
 
 
-async def read_dashboard(session: ReadSession, organisation_id: UUID, on: date, days: int) -> Dashboard:
-    """Counts of the subtree at the end of `on`, joined and left per day over the `days` days up to it."""
+async def read_dashboard(
+    session: ReadSession, organisation_id: UUID, on: date, days: int, *, with_aid: bool
+) -> Dashboard:
+    """Figures of the subtree at the end of `on`, joined and left per day over the `days` days up to it."""
     slot = await repository.live_slot(session)
     stocks = await repository.stocks_on(session, slot, organisation_id, on)
     flows = await repository.flows_between(session, slot, organisation_id, on - timedelta(days=days - 1), on)
@@ -78,6 +91,8 @@ async def read_dashboard(session: ReadSession, organisation_id: UUID, on: date, 
         by_age_band=dict(sorted(by["age_band"].items(), key=lambda item: (item[0] == UNKNOWN, item[0]))),
         by_employment_form=dict(by["employment_form"]),
         per_day=[DayOfFlows(day=day, **counts) for day, counts in per_day.items()],
+        aid=await weighed.read_aid(session, slot, organisation_id, on) if with_aid else None,
+        activities=await weighed.read_activities(session, slot, organisation_id, on),
     )
 
 

@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
 from sqlalchemy import text
 
 from shared.contracts.envelope import Received
+from shared.contracts.events_service import REGISTRATIONS
 from shared.contracts.membership import MEMBERS
+from shared.contracts.welfare import CASES, DOSSIERS
 from shared.database.session import ReadSession, WriteSession, driver
+
+#: Topics of aggregates that belong to one member each.
+_ABOUT_A_MEMBER: Final = frozenset({CASES.name, REGISTRATIONS.name})
 
 # The relay may send an event twice: the second time it is no new fact. `position` brings the answer back to its event.
 _APPEND = """
@@ -33,18 +38,37 @@ _PLACES = """
 """
 
 _NOTE_ERASED = """
-    UPDATE member_places known SET sequence = erased.sequence
+    UPDATE member_places known SET sequence = erased.sequence, erased = true
     FROM unnest($1::uuid[], $2::bigint[]) AS erased (member_id, sequence)
     WHERE known.member_id = erased.member_id AND known.sequence < erased.sequence
 """
 
-_PAGE = text("""
-    SELECT id, event_id, type, sequence, time, data FROM facts
-    WHERE member_id = :member_id
-      AND (CAST(:before_time AS timestamptz) IS NULL
-           OR (time, id) < (CAST(:before_time AS timestamptz), CAST(:before_id AS bigint)))
+_LINK_MEMBERS = """
+    INSERT INTO fact_members (fact_id, member_id, time)
+    SELECT fact.id, concerned.member_id, fact.time
+    FROM unnest($1::uuid[], $2::bigint[], $3::uuid[]) AS concerned (subject, sequence, member_id)
+    JOIN facts fact USING (subject, sequence)
+    ON CONFLICT DO NOTHING
+"""
+
+# Two ranges of two indexes, each as long as the page.
+_BEFORE = """
+    AND (CAST(:before_time AS timestamptz) IS NULL
+         OR (time, {id}) < (CAST(:before_time AS timestamptz), CAST(:before_id AS bigint)))
+"""
+_PAGE = text(f"""
+    SELECT * FROM (
+        SELECT id, event_id, type, sequence, time, data FROM facts
+        WHERE member_id = :member_id AND topic = ANY(CAST(:topics AS text[])) {_BEFORE.format(id="id")}
+        ORDER BY time DESC, id DESC LIMIT :limit
+    ) own
+    UNION ALL
+    SELECT id, event_id, type, sequence, time, data FROM (
+        SELECT fact_id FROM fact_members WHERE member_id = :member_id {_BEFORE.format(id="fact_id")}
+        ORDER BY time DESC, fact_id DESC LIMIT :limit
+    ) shared JOIN facts ON facts.id = shared.fact_id WHERE topic = ANY(CAST(:topics AS text[]))
     ORDER BY time DESC, id DESC LIMIT :limit
-""")
+""")  # noqa: S608 - of the constant above
 
 _AFTER = """
     SELECT id, event_id, topic, type, source, subject, sequence, time, data::text AS data FROM facts
@@ -75,14 +99,18 @@ async def append(session: WriteSession, events: Sequence[Received]) -> list[Rece
             event.subject,
             event.sequence,
             event.time,
-            event.subject if event.topic == MEMBERS.name else None,
-            None if event.data is None else orjson.dumps(event.data).decode(),
+            _member_of(event),
+            _kept(event),
         )
         for event in events
     ]
     recorded = await connection.fetch(_APPEND, *map(list, zip(*rows, strict=True)))
-    if len(recorded) == len(events):
-        return list(events)
+    new = list(events) if len(recorded) == len(events) else _among(recorded, events)
+    await _link_members(session, [event for event in new if event.topic == DOSSIERS.name])
+    return new
+
+
+def _among(recorded: Sequence[Any], events: Sequence[Received]) -> list[Received]:
     unseen = {(row["subject"], row["sequence"]) for row in recorded}
     new = []
     for event in events:
@@ -90,6 +118,37 @@ async def append(session: WriteSession, events: Sequence[Received]) -> list[Rece
             unseen.discard((event.subject, event.sequence))
             new.append(event)
     return new
+
+
+def _member_of(event: Received) -> UUID | None:
+    """The one member whom a fact is about."""
+    if event.topic == MEMBERS.name:
+        return event.subject
+    if event.topic in _ABOUT_A_MEMBER and event.data:
+        return UUID(event.data["state"]["member_id"])
+    return None
+
+
+def _kept(event: Received) -> str | None:
+    """The data as it is kept: a member's account is for those who need to know who signs in, not for a history."""
+    data = event.data
+    if data is None:
+        return None
+    if event.topic == MEMBERS.name and data["state"].get("user"):
+        data = data | {"state": {name: value for name, value in data["state"].items() if name != "user"}}
+    return orjson.dumps(data).decode()
+
+
+async def _link_members(session: WriteSession, dossiers: Sequence[Received]) -> None:
+    links = [
+        (event.subject, event.sequence, UUID(member_id))
+        for event in dossiers
+        if event.data
+        for member_id in event.data["state"]["member_ids"]
+    ]
+    if links:
+        connection = await driver(session)
+        await connection.execute(_LINK_MEMBERS, *map(list, zip(*links, strict=True)))
 
 
 async def place_members(session: WriteSession, newest: Sequence[Received]) -> None:
@@ -112,13 +171,18 @@ async def place_members(session: WriteSession, newest: Sequence[Received]) -> No
 
 
 async def timeline_page(
-    session: ReadSession, member_id: UUID, before: tuple[datetime, int] | None, limit: int
+    session: ReadSession,
+    member_id: UUID,
+    topics: Sequence[str],
+    before: tuple[datetime, int] | None,
+    limit: int,
 ) -> list[Fact]:
-    """A member's facts, newest first, from before (time, id)."""
+    """A member's facts on these topics, newest first, from before (time, id)."""
     rows = await session.execute(
         _PAGE,
         {
             "member_id": member_id,
+            "topics": list(topics),
             "before_time": before[0] if before else None,
             "before_id": before[1] if before else None,
             "limit": limit,

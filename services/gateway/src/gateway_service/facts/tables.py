@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -35,10 +36,22 @@ facts = Table(
     Index("ix_facts_member_id_time", "member_id", "time", "id"),
 )
 
+# Whom a fact concerns that is about several members at once (a dossier); the others have theirs in `facts.member_id`.
+fact_members = Table(
+    "fact_members",
+    metadata,
+    Column("fact_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("member_id", Uuid, primary_key=True),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Index("ix_fact_members_member_id_time", "member_id", "time", "fact_id"),
+)
+
+# Of a member who is `erased`, the application reads no fact but the erasure (row-level security of `facts`).
 member_places = Table(
     "member_places",
     metadata,
     Column("member_id", Uuid, primary_key=True),
     Column("organisation_id", Uuid, nullable=False),
     Column("sequence", BigInteger, nullable=False),
+    Column("erased", Boolean, nullable=False, server_default="false"),
 )

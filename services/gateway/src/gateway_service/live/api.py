@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from gateway_service.live.hub import LiveHub
+from gateway_service.live.hub import LiveHub, Subscriber
 from shared.database.scope import Scope
 from shared.directory.organisations import path_of_organisation
 from shared.kernel.errors import Forbidden, NotFound, TooMany, Unauthenticated, Unavailable
@@ -30,13 +30,17 @@ async def follow(
     caller: CurrentCaller,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> EventSourceResponse:
-    """Events `changed` and `reload`, each with the unit's id alone; a reconnecting client is told to reload at once."""
+    """Events `changed` and `reload`, each with the unit's id alone; a reconnecting client is told to reload at once.
+
+    Of changed figures of aid hear only those who may read cases there.
+    """
     async with database_of(request).read(Scope(caller.visible_paths())) as session:
         path = await path_of_organisation(session, organisation_id)
     if path is None:
         raise NotFound("not-found")
     caller.require(Action.DASHBOARD_READ, path)
     hub: LiveHub = request.app.state.live
+    subscriber = Subscriber(path, hears_aid=caller.allows(Action.CASE_READ, path))
 
     async def may_go_on() -> bool:
         # As the next request of this client would be judged.
@@ -47,13 +51,14 @@ async def follow(
             return False
         except (TooMany, Unavailable):
             return True
+        subscriber.hears_aid = now.allows(Action.CASE_READ, path)
         return True
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
         number = int(last_event_id) + 1 if last_event_id and last_event_id.isdecimal() else 0
         if last_event_id is not None:
             yield ServerSentEvent(event="reload", data=str(organisation_id), id=str(number))
-        async for news in hub.changes(path, RECHECK_SECONDS):
+        async for news in hub.changes(subscriber, RECHECK_SECONDS):
             if news is None:
                 if await may_go_on():
                     continue

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
 
-from gateway_service.live.repository import CHANNEL
+from gateway_service.live.repository import AID, CHANNEL
 from shared.database.paths import ancestors
 
 #: A subscriber that reads slower than this many changes is told to read everything anew.
@@ -16,13 +17,22 @@ _RECONNECT_SECONDS: Final = 2.0
 EVERYWHERE: Final = "*"
 
 
+@dataclass(eq=False, slots=True)
+class Subscriber:
+    """Who listens at and below `path`. `hears_aid` may change while the stream is open, as rights do."""
+
+    path: str
+    hears_aid: bool
+    queue: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+
+
 class LiveHub:
     """Hands changes announced in the database to the subscribers of this process."""
 
     def __init__(self, database_url: str) -> None:
         """`database_url` is the application role's; the hub holds one connection of its own."""
         self._url = database_url
-        self._subscribers: dict[asyncio.Queue[str], str] = {}
+        self._subscribers: set[Subscriber] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -36,13 +46,13 @@ class LiveHub:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def changes(self, path: str, pause: float) -> AsyncIterator[str | None]:
-        """Yield "changed" whenever something at or below `path` changed, "reload" when changes may have been missed.
+    async def changes(self, subscriber: Subscriber, pause: float) -> AsyncIterator[str | None]:
+        """Yield "changed" whenever something that the subscriber hears of changed, "reload" when changes may have been missed.
 
         Also None, once in `pause` seconds however much changes: time to see whether the reader may still listen.
         """
-        queue: asyncio.Queue[str] = asyncio.Queue(_QUEUE)
-        self._subscribers[queue] = path
+        queue = subscriber.queue
+        self._subscribers.add(subscriber)
         clock = asyncio.get_running_loop()
         until = clock.time() + pause
         try:
@@ -57,15 +67,18 @@ class LiveHub:
                     news = queue.get_nowait()
                 yield news
         finally:
-            del self._subscribers[queue]
+            self._subscribers.discard(subscriber)
 
     def hear(self, payload: str) -> None:
         """Pass an announcement on."""
-        places = payload.split(",")
+        kind, _, listed = payload.partition(" ")
+        places = listed.split(",")
         concerned = {ancestor for place in places if place != EVERYWHERE for ancestor in ancestors(place)}
-        for queue, path in self._subscribers.items():
-            if EVERYWHERE in places or path in concerned or any(place.startswith(path) for place in places):
-                self._tell(queue, "changed")
+        for one in self._subscribers:
+            if kind == AID and not one.hears_aid:
+                continue
+            if EVERYWHERE in places or one.path in concerned or any(p.startswith(one.path) for p in places):
+                self._tell(one.queue, "changed")
 
     @staticmethod
     def _tell(queue: asyncio.Queue[str], news: str) -> None:
@@ -91,6 +104,6 @@ class LiveHub:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(CHANNEL, lambda *announcement: self.hear(str(announcement[3])))
-        for queue in self._subscribers:
-            self._tell(queue, "reload")
+        for one in self._subscribers:
+            self._tell(one.queue, "reload")
         await lost.wait()
