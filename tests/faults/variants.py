@@ -69,13 +69,9 @@ def no_acknowledgement() -> None:
 def cursor_on_id() -> None:
     """The relay remembers the greatest id that it has sent, not a snapshot: slow transactions come too late."""
 
-    async def look(self: OutboxSource, progress: Progress) -> Look:
-        row = await self._row(
-            "SELECT pg_current_snapshot()::text AS target, clock_timestamp() AS at,"
-            " (SELECT min(id) FROM outbox WHERE id > $1) AS first",
-            progress.last_id,
-        )
-        return Look(row["target"], row["at"], None if row["first"] is None else row["first"] - 1)
+    async def look(self: OutboxSource, progress: Progress, limit: int) -> Look:
+        row = await self._row("SELECT pg_current_snapshot()::text AS target, clock_timestamp() AS at")
+        return Look(row["target"], row["at"], await self.page(progress, progress.last_id, limit))
 
     async def page(self: OutboxSource, _: Progress, after: int, limit: int) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await self._connection.fetch(
@@ -87,13 +83,14 @@ def cursor_on_id() -> None:
         return rows
 
     async def one_pass(self: Relay, source: OutboxSource, sender: Any) -> int:
-        look_ = await source.look(self._progress)
-        if look_.before_first is None:
-            return 0
-        count, last = 0, max(self._progress.last_id, look_.before_first)
-        while rows := await source.page(self._progress, last, self._page):
+        look_ = await source.look(self._progress, self._page)
+        count, rows, last = 0, look_.rows, self._progress.last_id
+        while rows:
             await (await sender.send(rows)).settled()
             count, last = count + len(rows), rows[-1]["id"]
+            rows = await source.page(self._progress, last, self._page)
+        if not count:
+            return 0
         crash_point("relay.before_progress")
         await self._note(source, Progress(look_.target, None, last), look_.at)
         return count

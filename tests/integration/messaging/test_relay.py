@@ -19,7 +19,7 @@ from shared.messaging import relay_source
 from shared.messaging.outbox import outbox_status
 from shared.messaging.relay import Relay
 from shared.messaging.relay_sender import Sender, SendFailed, Sent
-from shared.messaging.relay_source import SESSION_SETTINGS, OutboxSource, Progress
+from shared.messaging.relay_source import SESSION_SETTINGS, Look, OutboxSource, Progress
 from shared.testing import Eventually
 from tests.integration.messaging.conftest import Bench, inversions
 from tests.support.scratch import noted
@@ -112,6 +112,10 @@ async def test_slow_writers_lose_nothing_and_keep_the_order_of_each_key(
 class CursorSource(OutboxSource):
     """The obvious way, planted: everything above the last id that was seen."""
 
+    async def look(self, progress: Progress, limit: int) -> Look:
+        look = await super().look(progress, limit)
+        return replace(look, rows=await self.page(progress, 0, limit)) if look.rows else look
+
     async def page(self, _: Progress, after: int, limit: int) -> list[asyncpg.Record]:
         self._seen = max(getattr(self, "_seen", 0), after)
         rows: list[asyncpg.Record] = await self.everything(self._seen, limit)
@@ -165,7 +169,7 @@ async def test_a_slot_is_emptied_only_when_all_its_rows_are_sent(bench: Bench) -
     insert = INSERT.replace("(event_id,", "(slot, event_id,", 1).replace("VALUES (", f"VALUES ({old}, ")
     early, late = noted(bench.topic, new_id(), 1), noted(bench.topic, new_id(), 1)
     await writing.execute(insert, *outbox_row(early))
-    before = Progress((await source.look(Progress("1:1:"))).target)
+    before = Progress((await source.look(Progress("1:1:"), 1)).target)
     slow = writing.transaction()
     await slow.start()
     await writing.execute(insert, *outbox_row(late))
@@ -175,7 +179,7 @@ async def test_a_slot_is_emptied_only_when_all_its_rows_are_sent(bench: Bench) -
     # Its row came after the snapshot up to which all is sent.
     assert await source.rotate(before) == []
     assert await reading.fetchval("SELECT count(*) FROM outbox") == 2
-    after = Progress((await source.look(before)).target)
+    after = Progress((await source.look(before, 1)).target)
     assert await source.rotate(after) == [old]
     assert await reading.fetchval("SELECT count(*) FROM outbox") == 0
     await reading.close()
@@ -193,7 +197,7 @@ async def test_reading_uses_indexes_whatever_the_statistics_say(bench: Bench) ->
     reading, _ = await source_on(bench.urls.worker)
     plans = []
     for query, arguments in (
-        (relay_source._LOOK, ["1:1:"]),
+        (relay_source._LOOK, ["1:1:", 100]),
         (relay_source._PAGE, ["1:1:", "900000:900000:", 0, 100]),
     ):
         # As the connection will run it for ever: with the generic plan.
@@ -203,8 +207,11 @@ async def test_reading_uses_indexes_whatever_the_statistics_say(bench: Bench) ->
     await reading.close()
     for plan in plans:
         assert "Seq Scan" not in plan, plan
-        assert "Sort  (" not in plan, plan
-    assert "ix_outbox" in plans[0] or "outbox_0_xid_id_idx" in plans[0], plans[0]
+    look, page = plans
+    # What is new is sorted, and nothing else: it is found by its transactions.
+    assert "outbox_0_xid_id_idx" in look, look
+    assert "pkey" not in look, look
+    assert "Sort  (" not in page, page
 
 
 async def leader_process(bench: Bench) -> int | None:

@@ -43,10 +43,12 @@ logger = logging.getLogger(__name__)
 
 PAGE = 2_000
 IN_FLIGHT = 3
-#: Seconds between looks: right after work, and when nothing has happened for a while.
+#: Seconds from one look to the next: right after work, and when nothing has happened for a while.
 BUSY_POLL = 0.005
 IDLE_POLL = 0.05
 IDLE_AFTER = 40
+#: After a pass that took longer than that, so that what others commit meanwhile goes together.
+SHORTEST_PAUSE = 0.001
 UPKEEP_EVERY = 5.0
 #: Seconds that a new leader waits after one that did not sign off: longer than its last request can be under way.
 TAKEOVER_WAIT = ACK_TIMEOUT + 2.0
@@ -184,44 +186,50 @@ class Relay:
     async def _relay(self, source: OutboxSource, sender: Sender, stop: asyncio.Event) -> None:
         empty = 0
         while not stop.is_set():
+            began = time.monotonic()
             sent = await self._pass(source, sender)
             self._reason = None
             empty = 0 if sent else empty + 1
             if time.monotonic() >= self._upkeep_due:
                 await self._upkeep(source)
             if sent < self._page:
-                await wait_for_stop(stop, BUSY_POLL if empty < IDLE_AFTER else IDLE_POLL)
+                poll = BUSY_POLL if empty < IDLE_AFTER else IDLE_POLL
+                await wait_for_stop(stop, max(SHORTEST_PAUSE, began + poll - time.monotonic()))
 
     async def _pass(self, source: OutboxSource, sender: Sender) -> int:
         """Send all that became visible since the last pass (or the rest of one that broke off); how many rows that was."""
         looked_at = None
         if self._progress.target is None:
-            look = await source.look(self._progress)
+            look = await source.look(self._progress, self._page)
             looked_at = look.at
-            if look.before_first is None:
+            if not look.rows:
                 # Nothing to note: what lies between the two snapshots holds no row.
                 self._progress, self._sent_until = Progress(look.target), look.at
                 return 0
-            self._progress = Progress(self._progress.previous, look.target, look.before_first)
-        count = await self._send_pages(source, sender)
+            first = look.rows
+            self._progress = Progress(self._progress.previous, look.target, first[0]["id"] - 1)
+        else:
+            first = await source.page(self._progress, self._progress.last_id, self._page)
+        count = await self._send_pages(source, sender, first)
         crash_point("relay.before_progress")
         await self._note(source, ended(self._progress), looked_at)
         self._sent_until = looked_at or self._sent_until
         return count
 
-    async def _send_pages(self, source: OutboxSource, sender: Sender) -> int:
+    async def _send_pages(self, source: OutboxSource, sender: Sender, first: list[asyncpg.Record]) -> int:
         in_flight: deque[Sent] = deque()
         try:
-            return await self._send_on(source, sender, in_flight)
+            return await self._send_on(source, sender, first, in_flight)
         except SendFailed:
             # A broker that fails now and then must not bring back what it has taken, or a long pass would never end.
             while in_flight and await in_flight[0].settled_soon(1.0):
                 await self._note(source, at(self._progress, in_flight.popleft().last_id), None)
             raise
 
-    async def _send_on(self, source: OutboxSource, sender: Sender, in_flight: deque[Sent]) -> int:
+    async def _send_on(
+        self, source: OutboxSource, sender: Sender, rows: list[asyncpg.Record], in_flight: deque[Sent]
+    ) -> int:
         count = 0
-        rows = await source.page(self._progress, self._progress.last_id, self._page)
         while rows or in_flight:
             if rows:
                 rows = await self._send_and_read_on(source, sender, rows, in_flight)

@@ -137,7 +137,7 @@ class Sender:
 
     def _encode(self, rows: Sequence[Any], builders: dict[tuple[str, int], list[Any]]) -> None:
         create = self._open_producer.create_batch
-        for _, event_id, topic, key, kind, sequence, source, time, payload, traceparent in rows:
+        for _, event_id, topic, key, kind, sequence, source, time, payload, traceparent, *_ in rows:
             key_bytes = str(key).encode()
             headers = [
                 *self._constant_headers(kind, source),
