@@ -1,0 +1,1 @@
+"""Aid cases: one application for help each, from request to payment."""

@@ -1,0 +1,288 @@
+"""Routes of aid cases. Thin: parse, call one use case or query, show."""
+
+from typing import Annotated, Literal, NamedTuple
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response, status
+
+from shared.contracts.welfare import CaseStage
+from shared.database.session import ReadSession
+from shared.directory.organisations import path_of_organisation
+from shared.kernel.errors import NotFound
+from shared.kernel.money import Fen
+from shared.security.acting import By
+from shared.security.keys import KeyRing
+from shared.security.policy import Action, Caller
+from shared.web.caller import CurrentCaller
+from shared.web.conditional import IfMatch, set_etag
+from shared.web.idempotency import Idempotent
+from shared.web.paging import Page, PageQuery, page_of
+from shared.web.routing import api_router
+from shared.web.session import CurrentClock, Keys, Read, Write, database_of, transaction
+from welfare_service.cases import repository, sealing, use_cases
+from welfare_service.cases.domain import AidCase
+from welfare_service.cases.repository import Filters
+from welfare_service.cases.schemas import (
+    ApplicationBody,
+    ApprovalBody,
+    CaseReply,
+    ChangeBody,
+    DetailReply,
+    DraftBody,
+    HistoryReply,
+    NoteBody,
+    ReasonBody,
+)
+from welfare_service.cases.work import rights_of
+from welfare_service.membership_client import Membership
+
+router = api_router("/api/v1/cases", "cases")
+own_router = api_router("/api/v1/me/cases", "me")
+
+
+class Step(NamedTuple):
+    """What every step of one case needs of its request."""
+
+    session: Write
+    caller: Caller
+    by: By
+    ring: KeyRing
+    version: int
+
+
+async def step_of(
+    session: Write, caller: CurrentCaller, clock: CurrentClock, ring: Keys, version: IfMatch
+) -> Step:
+    """The request's transaction and who acts in it."""
+    return Step(session, caller, By.caller(caller, clock.now()), ring, version)
+
+
+CurrentStep = Annotated[Step, Depends(step_of, scope="function")]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+async def draft(
+    body: DraftBody,
+    _key: Idempotent,
+    session: Write,
+    caller: CurrentCaller,
+    clock: CurrentClock,
+    ring: Keys,
+    response: Response,
+) -> CaseReply:
+    """Begin an application for a member."""
+    case = await use_cases.draft(session, caller, By.caller(caller, clock.now()), ring, body)
+    return _shown(case, response)
+
+
+async def filters_of(
+    stage: CaseStage | None = None,
+    programme: UUID | None = None,
+    member: UUID | None = None,
+    flagged: Annotated[bool, Query(description="only those to be looked at")] = False,  # noqa: FBT002
+) -> Filters:
+    """What the query string asks for."""
+    return Filters(stage=stage, programme_id=programme, member_id=member, is_flagged=flagged)
+
+
+@router.get("")
+async def list_cases(
+    page: PageQuery,
+    session: Read,
+    caller: CurrentCaller,
+    ring: Keys,
+    filters: Annotated[Filters, Depends(filters_of)],
+    organisation: Annotated[UUID | None, Query(description="this unit and all below it")] = None,
+    holder: Annotated[Literal["mine"] | None, Query(description="only what waits for the caller")] = None,
+) -> Page[CaseReply]:
+    """Cases of a subtree, by place in the tree."""
+    within = await _roots(session, caller, organisation)
+    mine = rights_of(caller) if holder else None
+    purpose = f"cases:{within}:{filters}:{mine}"
+    values = page.after(ring, purpose)
+    after = (values[0], UUID(values[1])) if values else None
+    found = await repository.page(session, within, filters, mine, after, page.limit + 1)
+    rows, cursor = page_of(found, page.limit, ring, purpose, lambda case: [case.path, str(case.id)])
+    return Page(items=[CaseReply.of(case) for case in rows], next_cursor=cursor)
+
+
+@router.get("/{case_id}")
+async def get_case(
+    case_id: UUID, session: Write, caller: CurrentCaller, ring: Keys, response: Response
+) -> DetailReply:
+    """One case. The reading is audited; why help is needed is for those who work on it."""
+    case = await use_cases.read(session, caller, case_id)
+    set_etag(response, case.version)
+    return DetailReply.detail(case, sealing.opened(ring, case) if _works_on(caller, case) else None)
+
+
+@router.get("/{case_id}/history")
+async def get_history(
+    case_id: UUID, page: PageQuery, session: Write, caller: CurrentCaller, ring: Keys
+) -> Page[HistoryReply]:
+    """What happened to a case, oldest first. The reading is audited."""
+    case = await use_cases.read(session, caller, case_id)
+    purpose = f"case-history:{case_id}"
+    after = page.after(ring, purpose)
+    found = await repository.history(session, case_id, after[0] if after else 0, page.limit + 1)
+    entries, cursor = page_of(found, page.limit, ring, purpose, lambda entry: [entry.version])
+    is_open = _works_on(caller, case)
+    items = [
+        HistoryReply.of(entry, sealing.reason_of(ring, case, entry) if is_open else None) for entry in entries
+    ]
+    return Page(items=items, next_cursor=cursor)
+
+
+@router.patch("/{case_id}")
+async def change(case_id: UUID, body: ChangeBody, step: CurrentStep, response: Response) -> CaseReply:
+    """Mend a draft or a returned case."""
+    case = await use_cases.change(step.session, step.caller, step.by, step.ring, case_id, step.version, body)
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/submission")
+async def submit(
+    case_id: UUID,
+    version: IfMatch,
+    request: Request,
+    caller: CurrentCaller,
+    clock: CurrentClock,
+    membership: Membership,
+    response: Response,
+) -> CaseReply:
+    """Ask for the decision. Membership is asked first, outside of any transaction; 503 when it does not answer."""
+    by = By.caller(caller, clock.now())
+    async with database_of(request).read(caller.scope()) as session:
+        member_id = await use_cases.member_to_ask_about(session, caller, Action.CASE_CHANGE, case_id)
+    detail = await membership.detail(member_id)
+    async with transaction(request, caller) as session:
+        case = await use_cases.submit(session, caller, by, case_id, version, detail)
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/approval")
+async def approve(
+    case_id: UUID,
+    body: ApprovalBody,
+    version: IfMatch,
+    request: Request,
+    caller: CurrentCaller,
+    clock: CurrentClock,
+    membership: Membership,
+    response: Response,
+) -> CaseReply:
+    """Grant what is asked for, or less; the amount is reserved in the programme's budget."""
+    by = By.caller(caller, clock.now())
+    async with database_of(request).read(caller.scope()) as session:
+        member_id = await use_cases.member_to_ask_about(session, caller, Action.CASE_APPROVE, case_id)
+    detail = await membership.detail(member_id)
+    granted = None if body.approved_fen is None else Fen(body.approved_fen)
+    async with transaction(request, caller) as session:
+        case = await use_cases.approve(session, caller, by, case_id, version, granted, detail)
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/return")
+async def send_back(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+    """Return it to be mended."""
+    case = await use_cases.send_back(
+        step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
+    )
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/rejection")
+async def reject(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+    """Refuse it for good."""
+    case = await use_cases.reject(
+        step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
+    )
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/withdrawal")
+async def withdraw(case_id: UUID, body: NoteBody, step: CurrentStep, response: Response) -> CaseReply:
+    """Take it back before it is decided."""
+    case = await use_cases.withdraw(
+        step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
+    )
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/cancellation")
+async def cancel(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+    """Stop it after approval; the money is free again."""
+    case = await use_cases.cancel(
+        step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
+    )
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/acknowledgement")
+async def acknowledge(case_id: UUID, step: CurrentStep, response: Response) -> CaseReply:
+    """The member has received the money, an officer says."""
+    case = await use_cases.acknowledge(step.session, step.caller, step.by, case_id, step.version)
+    return _shown(case, response)
+
+
+@router.post("/{case_id}/unflagging")
+async def unflag(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+    """The holder has looked at what happened to the member; the case may go on."""
+    case = await use_cases.unflag(
+        step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
+    )
+    return _shown(case, response)
+
+
+@own_router.post("", status_code=status.HTTP_201_CREATED)
+async def apply_for_oneself(
+    body: ApplicationBody,
+    _key: Idempotent,
+    session: Write,
+    caller: CurrentCaller,
+    clock: CurrentClock,
+    ring: Keys,
+    response: Response,
+) -> CaseReply:
+    """Ask for help oneself: submitted at once."""
+    case = await use_cases.apply_for_oneself(session, caller, By.caller(caller, clock.now()), ring, body)
+    return _shown(case, response)
+
+
+@own_router.get("")
+async def list_own(page: PageQuery, session: Write, caller: CurrentCaller, ring: Keys) -> Page[CaseReply]:
+    """One's own cases, oldest first."""
+    member = await use_cases.own_member(session, caller)
+    purpose = f"own-cases:{member.id}"
+    after = page.after(ring, purpose)
+    found = await repository.of_member(session, member.id, UUID(after[0]) if after else None, page.limit + 1)
+    rows, cursor = page_of(found, page.limit, ring, purpose, lambda case: [str(case.id)])
+    return Page(items=[CaseReply.of(case) for case in rows], next_cursor=cursor)
+
+
+@own_router.post("/{case_id}/acknowledgement")
+async def acknowledge_own(case_id: UUID, step: CurrentStep, response: Response) -> CaseReply:
+    """The money has arrived."""
+    case = await use_cases.acknowledge_own(step.session, step.caller, step.by, case_id, step.version)
+    return _shown(case, response)
+
+
+async def _roots(session: ReadSession, caller: Caller, organisation_id: UUID | None) -> tuple[str, ...]:
+    """The subtrees to look in: that of a unit, or all in which the caller reads. Raises NotFound, Forbidden."""
+    if organisation_id is None:
+        return caller.require_somewhere(Action.CASE_READ)
+    path = await path_of_organisation(session, organisation_id)
+    if path is None:
+        raise NotFound("not-found")
+    caller.require(Action.CASE_READ, path)
+    return (path,)
+
+
+def _shown(case: AidCase, response: Response) -> CaseReply:
+    set_etag(response, case.version)
+    return CaseReply.of(case)
+
+
+def _works_on(caller: Caller, case: AidCase) -> bool:
+    """Whether the caller needs to know why help is needed: who gathers and who decides, not who pays or audits."""
+    return any(caller.allows(action, case.path) for action in (Action.CASE_CHANGE, Action.CASE_APPROVE))

@@ -1,0 +1,148 @@
+"""Routes of programmes. Thin: parse, call one use case or query, show."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request, Response, status
+
+from shared.directory.organisations import path_of_organisation
+from shared.kernel.errors import NotFound
+from shared.security.acting import By
+from shared.security.policy import Action
+from shared.web.caller import CurrentCaller
+from shared.web.conditional import IfMatch, set_etag
+from shared.web.idempotency import Idempotent
+from shared.web.language import CurrentLanguage
+from shared.web.paging import Page, PageQuery, page_of
+from shared.web.routing import api_router
+from shared.web.session import CurrentClock, Keys, Read, Write, database_of
+from welfare_service.membership_client import Membership
+from welfare_service.programmes import repository, use_cases
+from welfare_service.programmes.schemas import (
+    EligibilityReply,
+    MemberBody,
+    PreviewBody,
+    PreviewReply,
+    ProgrammeBody,
+    ProgrammeReply,
+    ReasonReply,
+    TermsBody,
+)
+
+router = api_router("/api/v1/programmes", "programmes")
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+async def open_programme(
+    body: ProgrammeBody,
+    _key: Idempotent,
+    session: Write,
+    caller: CurrentCaller,
+    clock: CurrentClock,
+    response: Response,
+) -> ProgrammeReply:
+    """Set up a programme of a unit, for its members and those of all units below it."""
+    by = By.caller(caller, clock.now())
+    programme = await use_cases.open_programme(
+        session, caller, by, body.organisation_id, body.budget_id, body.terms()
+    )
+    set_etag(response, programme.version)
+    return ProgrammeReply.of(programme)
+
+
+@router.get("")
+async def list_programmes(
+    page: PageQuery,
+    session: Read,
+    caller: CurrentCaller,
+    ring: Keys,
+    clock: CurrentClock,
+    organisation: Annotated[
+        UUID | None, Query(description="for this unit: its own, those above and below")
+    ] = None,
+    running: Annotated[bool, Query(description="only those that take cases today")] = False,  # noqa: FBT002
+) -> Page[ProgrammeReply]:
+    """Programmes of a subtree and of the units above it, oldest first."""
+    roots = caller.require_somewhere(Action.PROGRAMME_READ)
+    if organisation is not None:
+        path = await path_of_organisation(session, organisation)
+        if path is None:
+            raise NotFound("not-found")
+        caller.require(Action.PROGRAMME_READ, path)
+        roots = (path,)
+    purpose = f"programmes:{roots}:{running}"
+    after = page.after(ring, purpose)
+    today = By.caller(caller, clock.now()).today
+    found = await repository.page(
+        session, roots, today if running else None, UUID(after[0]) if after else None, page.limit + 1
+    )
+    rows, cursor = page_of(found, page.limit, ring, purpose, lambda programme: [str(programme.id)])
+    return Page(items=[ProgrammeReply.of(programme) for programme in rows], next_cursor=cursor)
+
+
+@router.get("/{programme_id}")
+async def get_programme(
+    programme_id: UUID, session: Read, caller: CurrentCaller, response: Response
+) -> ProgrammeReply:
+    """One programme."""
+    caller.require_somewhere(Action.PROGRAMME_READ)
+    programme = await repository.get(session, programme_id)
+    set_etag(response, programme.version)
+    return ProgrammeReply.of(programme)
+
+
+@router.put("/{programme_id}")
+async def change(
+    programme_id: UUID,
+    body: TermsBody,
+    version: IfMatch,
+    session: Write,
+    caller: CurrentCaller,
+    clock: CurrentClock,
+    response: Response,
+) -> ProgrammeReply:
+    """Lay down new terms, for decisions from now on."""
+    by = By.caller(caller, clock.now())
+    programme = await use_cases.change(
+        session, caller, by, programme_id, version, body.budget_id, body.terms()
+    )
+    set_etag(response, programme.version)
+    return ProgrammeReply.of(programme)
+
+
+@router.post("/{programme_id}/preview")
+async def preview(
+    programme_id: UUID, body: PreviewBody, session: Read, caller: CurrentCaller, clock: CurrentClock
+) -> PreviewReply:
+    """How many members it would help and what that costs, by unit."""
+    by = By.caller(caller, clock.now())
+    programme, counts, budget = await use_cases.preview(
+        session, caller, by, programme_id, body.organisation_id
+    )
+    amount = body.amount_fen or programme.fixed_fen or programme.cap_per_time_fen or 0
+    return PreviewReply.of(counts, amount, budget)
+
+
+@router.post("/{programme_id}/eligibility")
+async def eligibility(
+    programme_id: UUID,
+    body: MemberBody,
+    request: Request,
+    caller: CurrentCaller,
+    clock: CurrentClock,
+    membership: Membership,
+    language: CurrentLanguage,
+) -> EligibilityReply:
+    """Whether one member may be helped, with every reason against it. Asks membership for the exact age."""
+    by = By.caller(caller, clock.now())
+    caller.require_somewhere(Action.CASE_READ)
+    detail = await membership.detail(body.member_id)
+    async with database_of(request).read(caller.scope()) as session:
+        programme, judgement = await use_cases.judged(
+            session, caller, by, programme_id, detail, body.member_sequence
+        )
+    return EligibilityReply(
+        eligible=not judgement.reasons,
+        reasons=[ReasonReply.of(reason, language) for reason in judgement.reasons],
+        programme_version=programme.version,
+    )

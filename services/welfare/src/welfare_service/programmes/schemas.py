@@ -1,0 +1,150 @@
+"""Bodies of requests and replies about programmes."""
+
+from datetime import date
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.kernel.money import MAX_FEN
+from shared.kernel.texts import Language, text
+from welfare_service.programmes.domain import AmountRule, Programme, ProgrammeKind, Terms
+from welfare_service.programmes.eligibility import Reason
+from welfare_service.programmes.repository import BudgetFigures, UnitCount
+
+#: A whole number of fen above zero: no text, no fraction, nothing beyond any budget.
+FenField = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Body(BaseModel):
+    """Base of request bodies."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TermsBody(Body):
+    """What a programme lays down. `eligibility` is the rule, {"everybody": true} for no condition."""
+
+    budget_id: UUID
+    name: Name
+    kind: ProgrammeKind
+    starts_on: date
+    ends_on: date
+    amount_rule: AmountRule
+    fixed_fen: FenField | None = None
+    cap_per_time_fen: FenField | None = None
+    cap_per_year_fen: FenField | None = None
+    eligibility: dict[str, Any] = Field(
+        description="all, any, not of: hardship_class, age, gender, employment_form, within, member_months, not_helped",
+        examples=[
+            {"all": [{"hardship_class": ["deep", "relative"]}, {"not_helped": {"months": 12, "by": "any"}}]}
+        ],
+    )
+
+    def terms(self) -> Terms:
+        """The terms. Raises Invalid where they contradict each other."""
+        return Terms(**self.model_dump(exclude={"budget_id", "organisation_id"}))
+
+
+class ProgrammeBody(TermsBody):
+    """A new programme of a unit, for it and all below it."""
+
+    organisation_id: UUID
+
+
+class ProgrammeReply(BaseModel):
+    """A programme."""
+
+    id: UUID
+    organisation_id: UUID
+    budget_id: UUID
+    name: str
+    kind: ProgrammeKind
+    starts_on: date
+    ends_on: date
+    amount_rule: AmountRule
+    fixed_fen: int | None
+    cap_per_time_fen: int | None
+    cap_per_year_fen: int | None
+    eligibility: dict[str, Any]
+    version: int
+
+    @classmethod
+    def of(cls, programme: Programme) -> Self:
+        """As it stands."""
+        return cls.model_validate(programme, from_attributes=True)
+
+
+class PreviewBody(Body):
+    """Whom the programme would help: in the subtree of a unit (default: the programme's), each with `amount_fen`.
+
+    The amount is the fixed one by default, or the cap of a time.
+    """
+
+    organisation_id: UUID | None = None
+    amount_fen: FenField | None = None
+
+
+class UnitReply(BaseModel):
+    """A unit directly below the one asked for, with all below it; or that unit itself."""
+
+    organisation_id: UUID
+    name: str
+    people: int
+    cost_fen: int
+
+
+class PreviewReply(BaseModel):
+    """People and cost. `available_fen` is null when the caller does not see the budget. Ages are by year of birth."""
+
+    people: int
+    amount_fen: int
+    cost_fen: int
+    available_fen: int | None
+    affordable: bool | None
+    units: list[UnitReply]
+
+    @classmethod
+    def of(cls, counts: list[UnitCount], amount: int, budget: BudgetFigures | None) -> Self:
+        """The sum of the units."""
+        people = sum(count.people for count in counts)
+        cost, available = people * amount, budget.available_fen if budget else None
+        return cls(
+            people=people,
+            amount_fen=amount,
+            cost_fen=cost,
+            available_fen=available,
+            affordable=None if available is None else cost <= available,
+            units=[UnitReply(**count._asdict(), cost_fen=count.people * amount) for count in counts],
+        )
+
+
+class MemberBody(Body):
+    """The member asked about; `member_sequence` is the version that the caller saw."""
+
+    member_id: UUID
+    member_sequence: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+
+class ReasonReply(BaseModel):
+    """A criterion in the way. `negated`: it held, and the rule excludes those for whom it holds."""
+
+    code: str
+    negated: bool
+    text: str
+
+    @classmethod
+    def of(cls, reason: Reason, language: Language) -> Self:
+        """In the reader's language."""
+        code = f"eligibility-{reason.criterion}"
+        words = text(f"{code}-excluded" if reason.negated else code, language)
+        return cls(code=code, negated=reason.negated, text=words)
+
+
+class EligibilityReply(BaseModel):
+    """Whether one member may be helped, and every reason against it."""
+
+    eligible: bool
+    reasons: list[ReasonReply]
+    programme_version: int
