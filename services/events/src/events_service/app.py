@@ -1,12 +1,19 @@
 """Composition root of the HTTP process: `python -m events_service.app`."""
 
+import os
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
 
 from events_service import work
 from events_service.activities import api as activities
+from events_service.activities import opening
+from events_service.calendars import api as calendars
+from events_service.checkins import api as checkins
 from events_service.consumers import DIRECTORY
+from events_service.feedback import api as feedback
+from events_service.lottery import api as lottery
+from events_service.lottery.use_cases import commit_seeds
 from events_service.registrations import api as registrations
 from events_service.settings import Settings
 from shared.database.engine import Database
@@ -39,6 +46,13 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     registrations.own_router,
     activities.router,
     activities.own_router,
+    checkins.own_router,
+    checkins.router,
+    feedback.registrations_router,
+    feedback.router,
+    lottery.router,
+    calendars.router,
+    calendars.own_router,
     work.router,
     audit_router(path_of_organisation),
     digest_router(
@@ -52,6 +66,8 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
     texts.register("events_service")
     if settings.keys_file is None:
         raise ValueError("keys_file is needed")
+    keys = KeyRing.load(settings.keys_file)
+    opening.tell("lottery", commit_seeds(keys, os.urandom))
     database = Database(
         settings.database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-http"
     )
@@ -62,7 +78,7 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
             database=database,
             routers=ROUTERS,
             posts_reader=replica_posts_reader(DIRECTORY),
-            keys=KeyRing.load(settings.keys_file),
+            keys=keys,
             ready_checks=(
                 database_reachable(database),
                 database_migrated(database, newest_migration("events_service")),

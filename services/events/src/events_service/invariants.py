@@ -13,6 +13,16 @@ _HISTORY: Final = """
     WHERE history.entries IS DISTINCT FROM owner.version OR history.newest IS DISTINCT FROM owner.version
 """
 
+#: The record of a draw, entry by entry: 16 bytes of id, 2 of pool, 1 of result (see events_service.lottery).
+_DRAWN: Final = """
+    SELECT encode(substring(b.entries FROM n * 19 + 1 FOR 16), 'hex')::uuid AS id,
+        get_byte(substring(b.entries FROM n * 19 + 17 FOR 2), 0) * 256
+            + get_byte(substring(b.entries FROM n * 19 + 17 FOR 2), 1) AS pool,
+        get_byte(substring(b.entries FROM n * 19 + 19 FOR 1), 0) = 1 AS confirmed, b.number * 10000 + n + 1 AS rank,
+        sha256(sha256(l.seed || l.entries_digest) || substring(b.entries FROM n * 19 + 1 FOR 16)) AS lot
+    FROM lottery_blocks b, generate_series(0, length(b.entries) / 19 - 1) AS n WHERE b.activity_id = l.activity_id
+"""
+
 INVARIANTS: Final[tuple[Invariant, ...]] = (
     Invariant(
         "I6",
@@ -59,6 +69,49 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
         """
         SELECT min(id::text) FROM registrations WHERE status = 'waiting'
         GROUP BY activity_id, pool, position HAVING count(*) > 1
+        """,
+    ),
+    Invariant(
+        "I11",
+        "lottery without a commitment",
+        """
+        SELECT a.id FROM activities a WHERE a.mode = 'lottery' AND a.stage IN ('published', 'open', 'closed', 'held', 'archived')
+            AND NOT EXISTS (SELECT FROM lotteries l WHERE l.activity_id = a.id)
+        """,
+    ),
+    Invariant(
+        "I11",
+        "result of a lottery",
+        f"""
+        SELECT l.activity_id FROM lotteries l WHERE l.drawn_at IS NOT NULL AND (
+            sha256(l.seed) <> l.commitment
+            OR l.entries <> (SELECT coalesce(sum(length(entries)) / 19, 0) FROM lottery_blocks WHERE activity_id = l.activity_id)
+            OR EXISTS (
+                SELECT FROM (
+                    SELECT drawn.*, row_number() OVER (ORDER BY lot) AS true_rank,
+                        row_number() OVER (PARTITION BY pool ORDER BY lot) AS place
+                    FROM ({_DRAWN}) AS drawn
+                ) AS d LEFT JOIN registrations r ON r.id = d.id
+                WHERE d.rank <> d.true_rank OR d.confirmed <> (d.place <= l.seats[d.pool + 1])
+                    OR r.position IS DISTINCT FROM d.place OR r.pool IS DISTINCT FROM d.pool
+            )
+        )
+        """,  # noqa: S608 - made of the constant above
+    ),
+    Invariant(
+        "I11",
+        "attended without a check-in",
+        """
+        SELECT r.id FROM registrations r
+        WHERE r.attended AND NOT EXISTS (SELECT FROM check_ins c WHERE c.registration_id = r.id)
+        """,
+    ),
+    Invariant(
+        "I11",
+        "check-in of nobody who attended",
+        """
+        SELECT c.registration_id FROM check_ins c LEFT JOIN registrations r ON r.id = c.registration_id
+        WHERE NOT coalesce(r.attended AND r.activity_id = c.activity_id, false)
         """,
     ),
 )

@@ -8,7 +8,9 @@ from typing import Final
 from events_service import consumers, effects
 from events_service.activities.jobs import MOVE_ON, MOVE_ON_EVERY, move_on
 from events_service.activities.use_cases import CANCEL_REGISTRATIONS
+from events_service.feedback.tables import feedback
 from events_service.invariants import INVARIANTS
+from events_service.lottery.tables import lotteries
 from events_service.registrations.jobs import cancel_registrations
 from events_service.settings import Settings
 from shared.database.engine import Database
@@ -21,6 +23,7 @@ from shared.messaging.relay import Relay
 from shared.messaging.worker import WorkerSetup, serve
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
+from shared.security.rotation import ROTATION_JOB, WrappedKeys, rotation_handler
 from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
 from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
@@ -30,6 +33,12 @@ FORGET_KEYS: Final = "idempotency.forget"
 FORGET_KEYS_EVERY: Final = timedelta(hours=1)
 #: Tables with rows in the tree (columns `organisation_id` and `path`), an owner before what is copied from it.
 MOVED_ALONG: Final[tuple[str, ...]] = ("activities", "activity_seats", "registrations")
+
+#: All that is wrapped by the key-encryption key: seeds of lotteries that are not drawn, keys of comments.
+WRAPPED_KEYS: Final = (
+    WrappedKeys(lotteries, id_column="activity_id", column="seed_wrapped"),
+    WrappedKeys(feedback, id_column="registration_id"),
+)
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
@@ -81,6 +90,7 @@ def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
             CANCEL_REGISTRATIONS: cancel_registrations(clock),
             UPKEEP_JOB: upkeep_handler(clock),
             WATCH_JOB: watch_handler(INVARIANTS),
+            ROTATION_JOB: rotation_handler(ring, WRAPPED_KEYS),
         },
         every={
             CHAIN_JOB: CHAIN_EVERY,

@@ -1,0 +1,1 @@
+"""A member's activities in the calendar of the phone (iCalendar)."""

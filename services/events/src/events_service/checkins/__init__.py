@@ -1,0 +1,1 @@
+"""Who was there: by a rotating code, by hand, from devices that were offline."""

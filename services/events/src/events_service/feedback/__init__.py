@@ -1,0 +1,1 @@
+"""What those who were there say of it."""

@@ -1,0 +1,1 @@
+"""Drawing lots for the seats of an activity, so that anybody can draw again and compare."""
