@@ -167,12 +167,13 @@ def expected(history: History, on: date) -> dict[tuple[UUID, str], int]:
     for change in changes:
         counts = change.day == on if change.cell in FLOWS else change.day <= on
         if counts:
-            for ancestor in _ancestors(history, change.organisation_id, on):
+            for ancestor in ancestors(history, change.organisation_id, on):
                 totals[ancestor, change.cell] += change.change
     return {key: count for key, count in totals.items() if count}
 
 
-def _ancestors(history: History, unit: UUID, on: date) -> list[UUID]:
+def ancestors(history: History, unit: UUID, on: date) -> list[UUID]:
+    """The unit and all that stand above it on a day."""
     line, at = [], str(unit)
     while at != "None":
         line.append(UUID(at))

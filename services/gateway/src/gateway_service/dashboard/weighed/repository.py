@@ -69,7 +69,7 @@ async def weighed(session: WriteSession, slot: int, ids: list[UUID]) -> dict[UUI
     """How these aggregates count so far."""
     connection = await driver(session)
     return {
-        row["id"]: Weighed(*row[:5], orjson.loads(row["cells"]))
+        row["id"]: Weighed(**dict(row) | {"cells": orjson.loads(row["cells"])})
         for row in await connection.fetch(_WEIGHED, slot, ids)
     }
 
