@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import httpx
 from fastapi import APIRouter, FastAPI
 
 from shared.database.engine import Database
@@ -17,13 +18,17 @@ from shared.web.audit import audit_router
 from shared.web.digest import Digested, digest_router
 from shared.web.health import database_migrated, database_reachable
 from shared.web.tokens import KeySource
+from welfare_service import work
+from welfare_service.cases import api as cases
 from welfare_service.consumers import DIRECTORY
 from welfare_service.funds import api as funds
+from welfare_service.membership_client import closing, opening
+from welfare_service.programmes import api as programmes
 from welfare_service.settings import Settings
 
 SERVICE = "welfare"
 #: Tables of the aggregates that this service owns and tells others about.
-OWNED: Final[tuple[str, ...]] = ()
+OWNED: Final[tuple[str, ...]] = ("programmes", "cases")
 #: What it holds of others' aggregates, for `unionhall verify`.
 REPLICAS = {
     kind: Digested(f"SELECT id, sequence AS version FROM directory_{kind}", DIRECTORY)  # noqa: S608 - of the line below
@@ -32,7 +37,11 @@ REPLICAS = {
 
 #: Asked in this order which of them takes a request: the busiest first.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    cases.router,
+    cases.own_router,
+    programmes.router,
     funds.router,
+    work.router,
     audit_router(path_of_organisation),
     digest_router(
         {kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED} | REPLICAS  # noqa: S608 - of OWNED
@@ -40,8 +49,14 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
 )
 
 
-def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySource | None = None) -> FastAPI:
-    """The application. Tests bring a clock that stands still and the public keys of their own issuer."""
+def build(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    key_source: KeySource | None = None,
+    membership: httpx.AsyncBaseTransport | None = None,
+) -> FastAPI:
+    """The application. Tests bring a clock that stands still, the public keys of their own issuer and a membership service."""
     texts.register("welfare_service")
     if settings.keys_file is None:
         raise ValueError("keys_file is needed")
@@ -62,6 +77,8 @@ def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySour
             ),
             clock=clock or SystemClock(),
             key_source=key_source,
+            on_start=(opening(settings.membership_url, membership),),
+            on_stop=(closing,),
         )
     )
 

@@ -52,7 +52,24 @@ FUNDS: Final = (
     ),
 )
 
-INVARIANTS: Final[tuple[Invariant, ...]] = FUNDS
+#: The history has one entry for each version, from 1 on: as many as the newest says, which is the aggregate's own.
+_HISTORY: Final = """
+    SELECT owner.id FROM {owners} AS owner LEFT JOIN (
+        SELECT {key} AS id, count(*) AS entries, max(version) AS newest FROM {history} GROUP BY 1
+    ) AS history USING (id)
+    WHERE history.entries IS DISTINCT FROM owner.version OR history.newest IS DISTINCT FROM owner.version
+"""
+
+CASES: Final = (
+    Invariant("I6", "cases", _HISTORY.format(owners="cases", key="case_id", history="case_history")),
+    Invariant(
+        "I6",
+        "programmes",
+        _HISTORY.format(owners="programmes", key="programme_id", history="programme_history"),
+    ),
+)
+
+INVARIANTS: Final[tuple[Invariant, ...]] = (*FUNDS, *CASES)
 
 if __name__ == "__main__":
     sys.exit(run(INVARIANTS))

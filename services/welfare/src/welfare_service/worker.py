@@ -18,7 +18,7 @@ from shared.security.keys import KeyRing
 from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
 from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
-from welfare_service import consumers
+from welfare_service import consumers, effects
 from welfare_service.invariants import INVARIANTS
 from welfare_service.settings import Settings
 
@@ -26,7 +26,7 @@ SERVICE = "welfare"
 FORGET_KEYS: Final = "idempotency.forget"
 FORGET_KEYS_EVERY: Final = timedelta(hours=1)
 #: Tables with rows in the tree (columns `organisation_id` and `path`), an owner before what is copied from it.
-MOVED_ALONG: Final[tuple[str, ...]] = ("budgets",)
+MOVED_ALONG: Final[tuple[str, ...]] = ("budgets", "programmes", "cases")
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
@@ -49,6 +49,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
             Consumer(
                 consumers.DIRECTORY, replica.TOPICS_WITH_MEMBERS, directory, "projection", database, kafka
             ),
+            Consumer(consumers.EFFECTS, effects.TOPICS, effects.apply, "effects", database, kafka, "latest"),
         ),
         jobs=_jobs(database, ring, clock or SystemClock()),
         on_stop=(database.close,),

@@ -1,8 +1,8 @@
 """Facts of membership, as steps of cases. What they need is in the events; the replica of units is asked for a path alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.envelope import Received
@@ -44,33 +44,44 @@ async def on_member_events(session: WriteSession, events: Sequence[Received]) ->
         await repository.forget_private(session, erased)
 
 
-async def on_dissolved(session: WriteSession, successors: Mapping[UUID, tuple[UUID, Received]]) -> None:
-    """Hand what waits in dissolved units to who takes over, whatever order the dissolutions of a chain come in."""
-    last = await repository.add_successions(
-        session, {unit: successor for unit, (successor, _) in successors.items()}
-    )
-    paths = {unit: await _path_of(session, unit) for unit in set(last.values())}
-    for programme in await programmes.of_organisations(session, last.keys()):
-        successor = last[programme.organisation_id]
-        at = successors[programme.organisation_id][1].time
-        programme.hand_over(successor, paths[successor], at)
+class Takeover(NamedTuple):
+    """A dissolved unit, who takes its running affairs on, where that one stands, and when it was dissolved."""
+
+    organisation_id: UUID
+    successor_id: UUID
+    path: str
+    at: datetime
+
+
+async def takeovers(session: WriteSession, events: Sequence[Received]) -> list[Takeover]:
+    """Who takes over in the end, whatever order the dissolutions of a chain come in. Raises Unavailable to be tried again."""
+    named = {event.subject: UUID(event.data["successor_id"]) for event in events if event.data is not None}
+    at = {event.subject: event.time for event in events}
+    last = await repository.add_successions(session, named)
+    found = []
+    for unit, successor in sorted(last.items()):
+        path = await path_of_organisation(session, successor)
+        if path is None:
+            # The units come by a consumer of their own, which may be behind.
+            raise Unavailable("directory-behind", retry_after=1)
+        found.append(Takeover(unit, successor, path, at[unit]))
+    return found
+
+
+async def hand_over(session: WriteSession, dissolved: Sequence[Takeover]) -> None:
+    """Programmes go to who takes over, and the cases that wait for somebody; those that are over stay where they were."""
+    by_unit = {takeover.organisation_id: takeover for takeover in dissolved}
+    for programme in await programmes.of_organisations(session, by_unit.keys()):
+        to = by_unit[programme.organisation_id]
+        programme.hand_over(to.successor_id, to.path, to.at)
         budget = await programmes.budget_figures(session, programme.budget_id)
-        by = By(SYSTEM, EFFECTS, at)
+        by = By(SYSTEM, EFFECTS, to.at)
         await record_programme(session, programme, by, budget.allocated_fen if budget else 0)
-    for case in await repository.waiting_of_organisations(session, last.keys()):
-        successor = last[case.organisation_id]
-        act = _act(successors[case.organisation_id][1].time)
-        entry = case.hand_over(successor, paths[successor], act)
+    for case in await repository.waiting_of_organisations(session, by_unit.keys()):
+        to = by_unit[case.organisation_id]
+        entry = case.hand_over(to.successor_id, to.path, _act(to.at))
         if entry is not None:
             await record(session, case, entry)
-
-
-async def _path_of(session: WriteSession, organisation_id: UUID) -> str:
-    """Where the successor stands. The units come by a consumer of their own, which may be behind: then this is tried again."""
-    path = await path_of_organisation(session, organisation_id)
-    if path is None:
-        raise Unavailable("directory-behind", retry_after=1)
-    return path
 
 
 def _act(at: datetime) -> Act:

@@ -23,10 +23,6 @@ _NUMBER_DIGITS: Final = 8
 _PLAN_ANEW: Final = text("SET LOCAL plan_cache_mode = force_custom_plan")
 #: Two decisions about one member take turns: each sees what the other granted.
 _TURN: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('aid:' || CAST(:member AS text), 0))")
-_DOSSIER: Final = text("""
-    SELECT dossier.id FROM dossiers AS dossier JOIN dossier_persons AS person ON person.dossier_id = dossier.id
-    WHERE person.member_id = :member AND dossier.status = 'open' LIMIT 1
-""")
 # Whoever is just writing a case of such a unit is waited for.
 _LOCK_UNITS: Final = text("SELECT FROM directory_organisations WHERE id = ANY (:ids) ORDER BY id FOR UPDATE")
 _LAST_SUCCESSORS: Final = text("""
@@ -144,12 +140,6 @@ async def touched_by(session: ReadSession, case_id: UUID) -> frozenset[User]:
         case_history.c.case_id == case_id, case_history.c.happening.in_(hands)
     )
     return frozenset((row.actor_issuer, row.actor_subject) for row in await session.execute(rows))
-
-
-async def dossier_of(session: ReadSession, member_id: UUID) -> UUID | None:
-    """The open dossier in which the member stands, if the caller sees it."""
-    found: UUID | None = await session.scalar(_DOSSIER, {"member": member_id})
-    return found
 
 
 async def is_dissolved(session: ReadSession, organisation_id: UUID) -> bool:

@@ -5,7 +5,7 @@ Order of locks: a unit, then the case (several in order of id), then the member'
 
 from uuid import UUID
 
-from shared.contracts.welfare import CaseStage
+from shared.contracts.welfare import CaseStage, DossierStatus
 from shared.database.session import WriteSession
 from shared.directory.members import MemberReference, read_members, read_own_member, require_fresh
 from shared.directory.organisations import place_of_organisation
@@ -20,6 +20,7 @@ from welfare_service.cases.domain import MENDABLE, Act, AidCase, HistoryEntry, u
 from welfare_service.cases.payments import begin_disbursing, payees, record_paid, record_payment_failed
 from welfare_service.cases.recording import record
 from welfare_service.cases.schemas import ApplicationBody, ChangeBody, DraftBody
+from welfare_service.dossiers import repository as dossiers
 from welfare_service.funds import use_cases as funds
 from welfare_service.membership_client import MemberDetail
 from welfare_service.programmes import repository as programmes
@@ -71,7 +72,7 @@ async def change(
             body.reason or known.reason, body.payee_name or known.payee_name, body.account or known.account
         )
         private = sealing.sealed(ring, case.id, plain, sealing.key_of(ring, case))
-    dossier_id = await repository.dossier_of(session, case.member_id)
+    dossier_id = await _dossier_of(session, case.member_id)
     await record(session, case, case.change(amount, dossier_id, private, Act(by, by.today)))
     return case
 
@@ -258,7 +259,7 @@ async def _begin(
         path=path,
         programme_id=programme.id,
         member_id=member.id,
-        dossier_id=await repository.dossier_of(session, member.id),
+        dossier_id=await _dossier_of(session, member.id),
         stage_since=by.at,
         requested_fen=programme.amount_of(body.requested_fen),
         drafted_by_issuer=by.issuer,
@@ -271,6 +272,12 @@ async def _begin(
     entry = case.begin(Act(by, by.today))
     repository.add(session, case)
     return case, entry
+
+
+async def _dossier_of(session: WriteSession, member_id: UUID) -> UUID | None:
+    """The open file of the member's household, wherever it is kept."""
+    standing = await dossiers.find_of_member(session, member_id)
+    return standing.id if standing is not None and standing.status is DossierStatus.OPEN else None
 
 
 async def _submit(session: WriteSession, by: By, case: AidCase, detail: MemberDetail | None) -> None:

@@ -38,7 +38,8 @@ BELONGING: Final = (MemberStatus.ACTIVE, MemberStatus.TRANSFERRING, MemberStatus
 _COLUMNS: Final = {Criterion.GENDER: "m.gender", Criterion.EMPLOYMENT_FORM: "m.employment_form"}
 _IN_DOSSIERS: Final = """m.id IN (
     SELECT person.member_id FROM dossiers AS dossier JOIN dossier_persons AS person ON person.dossier_id = dossier.id
-    WHERE dossier.status = 'open' AND person.member_id IS NOT NULL AND dossier.hardship_class {condition})"""
+    WHERE dossier.status = 'open' AND dossier.hardship_class {condition}
+        AND person.is_standing AND person.member_id IS NOT NULL)"""
 _NOT_HELPED: Final = """
     m.id NOT IN (SELECT h.member_id FROM helped_since({since}, CAST({programme} AS uuid)) AS h (member_id))
 """
