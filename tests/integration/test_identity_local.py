@@ -11,7 +11,7 @@ import httpx
 import jwt
 import pytest
 
-from local_stack.issuer import require_loopback
+from local_stack.loopback import require_loopback
 from local_stack.plan import IDENTITY_PATH, python_process
 from local_stack.processes import accepts, free_port
 from local_stack.tokens import challenge_of
@@ -223,10 +223,10 @@ def test_it_refuses_to_listen_beyond_loopback(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_loopback_is_allowed(host: str) -> None:
-    require_loopback(host)
+    require_loopback(host, "a stand-in", "it is open to all")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "unionhall.example", ""])  # noqa: S104 - refused
 def test_everything_else_is_not(host: str) -> None:
     with pytest.raises(SystemExit):
-        require_loopback(host)
+        require_loopback(host, "a stand-in", "it is open to all")

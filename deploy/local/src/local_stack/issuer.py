@@ -5,7 +5,6 @@ nothing about rights: those are posts, kept by the membership service.
 """
 
 import argparse
-import ipaddress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,6 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 
 from local_stack.login_page import login_page, message_page
+from local_stack.loopback import require_loopback
 from local_stack.plan import AUDIENCE, IDENTITY_PATH
 from local_stack.processes import LOOPBACK
 from local_stack.tokens import REFRESH, Signer, challenge_of
@@ -26,6 +26,7 @@ from local_stack.users import PASSWORD, DemoUser, demo_user, demo_users
 
 #: Public clients: neither can keep a secret, so PKCE is required of both.
 CLIENTS = {"unionhall-console", "unionhall-cli"}
+_WHO, _WHY = "the local issuer", "everybody may sign in as anybody"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 Parameters = QueryParams | FormData
 
@@ -35,7 +36,7 @@ class Issuer:
 
     def __init__(self, issuer: str, public_url: str, folder: Path) -> None:
         for url in (issuer, public_url):
-            require_loopback(urlsplit(url).hostname or "")
+            require_loopback(urlsplit(url).hostname or "", _WHO, _WHY)
         self.public_url = public_url.rstrip("/")
         self.signer = Signer(issuer, folder)
 
@@ -207,18 +208,6 @@ class Issuer:
         )
 
 
-def require_loopback(host: str) -> None:
-    """Refuse any host but this machine: SystemExit for a name or address that others could reach."""
-    try:
-        safe = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        safe = False
-    if not safe:
-        raise SystemExit(
-            f"the local issuer serves loopback only, not {host or 'nothing'}: everybody may sign in as anybody"
-        )
-
-
 def _said(parameters: Parameters, name: str) -> str:
     value = parameters.get(name, "")
     return value if isinstance(value, str) else ""
@@ -268,7 +257,7 @@ def main() -> None:
     parser.add_argument("--public-url", required=True, help="where browsers reach this, behind the gateway")
     parser.add_argument("--folder", type=Path, required=True, help="where the key is kept")
     options = parser.parse_args()
-    require_loopback(options.host)
+    require_loopback(options.host, _WHO, _WHY)
     app = Issuer(options.issuer, options.public_url, options.folder).app()
     # The log of requests would hold authorization codes.
     uvicorn.run(app, host=options.host, port=options.port, access_log=False, log_level="warning")

@@ -37,6 +37,7 @@ PREFERRED_PORTS = {
     "events": 18030,
     "events-worker": 18031,
     "issuer": 18080,
+    "bank": 18090,
     "postgres": 15432,
     "kafka": 19092,
     "kafka-controller": 19093,
@@ -91,6 +92,7 @@ def service_settings(service: str, layout: Layout, secrets: Secrets, addresses: 
     }
     if service == "welfare":
         settings["UNIONHALL_MEMBERSHIP_URL"] = f"http://{LOOPBACK}:{addresses.ports['membership']}"
+        settings["UNIONHALL_BANK_URL"] = f"http://{LOOPBACK}:{addresses.ports['bank']}"
     if service == "gateway":
         for owner in SERVICES[:-1]:
             settings[f"UNIONHALL_{owner.upper()}_URL"] = f"http://{LOOPBACK}:{addresses.ports[owner]}"

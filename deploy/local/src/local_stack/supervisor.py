@@ -172,10 +172,12 @@ class Supervisor:
             if self.addresses.ports[name] != wanted:
                 self._step("step-port-taken", name=name, wanted=wanted, port=self.addresses.ports[name])
         # As many threads as there are tasks: some wait for others.
-        with ThreadPoolExecutor(3 + 3 * len(self.services)) as pool:
+        with ThreadPoolExecutor(4 + 3 * len(self.services)) as pool:
             postgres = pool.submit(self._start_postgres)
             kafka = pool.submit(self._start_kafka)
             started = [kafka, pool.submit(self._start_child, self._issuer(), "issuer")]
+            if "welfare" in self.services:
+                started.append(pool.submit(self._start_child, self._bank(), "bank"))
             for service in self.services:
                 base = pool.submit(self._prepare_database, service, postgres)
                 settings = service_settings(service, self.layout, self.secrets, self.addresses)
@@ -218,6 +220,19 @@ class Supervisor:
             self.addresses.ports["issuer"],
             f"{IDENTITY_PATH}/health",
         )
+
+    def _bank(self) -> ChildProcess:
+        port = self.addresses.ports["bank"]
+        arguments = [
+            "-m",
+            "local_stack.bank",
+            "--port",
+            str(port),
+            "--folder",
+            str(self.layout.root / "bank"),
+        ]
+        environment = base_environment(self.layout)
+        return python_process("bank", arguments, self.layout.logs, environment, port, "/health")
 
     def _start_child(self, child: ChildProcess, port: str, *needed: Future[None]) -> None:
         """Once what is needed is done: start, put under watch, and wait until it is ready. Raises LocalStackError."""

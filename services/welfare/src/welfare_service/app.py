@@ -23,6 +23,7 @@ from welfare_service.cases import api as cases
 from welfare_service.consumers import DIRECTORY
 from welfare_service.funds import api as funds
 from welfare_service.membership_client import closing, opening
+from welfare_service.payouts import api as payouts
 from welfare_service.programmes import api as programmes
 from welfare_service.settings import Settings
 
@@ -41,6 +42,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     cases.own_router,
     programmes.router,
     funds.router,
+    payouts.router,
     work.router,
     audit_router(path_of_organisation),
     digest_router(

@@ -8,3 +8,5 @@ class Settings(ServiceSettings):
 
     membership_url: WebUrl = ""
     """Where the membership service answers: asked for the member behind a document before a person enters a dossier."""
+    bank_url: WebUrl = ""
+    """Where the bank takes batches of payments; empty where they go to it as files."""

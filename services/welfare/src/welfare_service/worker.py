@@ -20,6 +20,8 @@ from shared.web.idempotency import forget_old_keys
 from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
 from welfare_service import consumers, effects
 from welfare_service.invariants import INVARIANTS
+from welfare_service.payouts import jobs as payouts
+from welfare_service.payouts.use_cases import SEND
 from welfare_service.settings import Settings
 
 SERVICE = "welfare"
@@ -51,12 +53,14 @@ def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
             ),
             Consumer(consumers.EFFECTS, effects.TOPICS, effects.apply, "effects", database, kafka, "latest"),
         ),
-        jobs=_jobs(database, ring, clock or SystemClock()),
+        jobs=_jobs(settings, database, ring, clock or SystemClock()),
         on_stop=(database.close,),
     )
 
 
-def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
+def _jobs(settings: Settings, database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
+    payout_jobs = payouts.PayoutJobs(database, ring, clock, settings.bank_url)
+
     async def forget_keys(job: JobContext) -> None:
         async with job.chunk() as session:
             await forget_old_keys(session, clock.now())
@@ -64,12 +68,15 @@ def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
     return JobRunner(
         database,
         {
+            SEND: payout_jobs.send,
+            payouts.ASK: payout_jobs.ask,
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
             WATCH_JOB: watch_handler(INVARIANTS),
         },
         every={
+            payouts.ASK: payouts.ASK_EVERY,
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
             UPKEEP_JOB: UPKEEP_EVERY,

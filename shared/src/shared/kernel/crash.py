@@ -24,6 +24,8 @@ CRASH_POINTS = {
     "job.mid_chunk": "a chunk of a job is written, nothing of it is committed",
     "roster.after_staging": "a roster is staged, its job is not marked so",
     "roster.mid_apply": "some chunks of a roster are applied",
+    "payout.before_send": "a batch's lines are marked as handed over, nothing was sent to the bank",
+    "payout.after_send": "the bank has answered for a batch, nothing of it is noted",
     "roster.before_done": "all chunks of a roster are applied, the import is not marked done",
 }
 

@@ -91,7 +91,7 @@ class Entry:
     reverses: UUID | None = None
 
     def __post_init__(self) -> None:
-        if not self.lines() or sum(line.amount_fen for line in self.lines()):
+        if not self.lines() or sum(line.amount_fen for line in self.lines()) != 0:
             raise ValueError("an entry has lines and sums to zero")
 
     def lines(self) -> list[Line]:
