@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from membership_service.index_rotation.jobs import REINDEX, REINDEX_EVERY, reindex_handler
 from membership_service.invariants import INVARIANTS
 from membership_service.members.jobs import (
     ESCALATE,
@@ -85,12 +86,14 @@ def _jobs(settings: Settings, database: Database, clock: Clock) -> JobRunner:
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
             WATCH_JOB: watch_handler(INVARIANTS),
+            REINDEX: reindex_handler(ring, clock),
             ROTATION_JOB: rotation_handler(ring, WRAPPED_KEYS),
         },
         every={
             PLANS: PLANS_EVERY,
             ESCALATE: ESCALATE_EVERY,
             FORGET_USES: FORGET_USES_EVERY,
+            REINDEX: REINDEX_EVERY,
             rosters.EXPIRE: rosters.EXPIRE_EVERY,
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,

@@ -86,8 +86,9 @@ SEARCHES = {
     "whole name": Filters(name="王伟2000", exact=True),
     "pinyin": Filters(pinyin="ww1"),
     "whole pinyin": Filters(pinyin="ww2000", exact=True),
-    "last four": Filters(last4_blind=b"\x00" * 16),
-    "phone": Filters(phone_blind=b"\x01" * 16),
+    "last four": Filters(last4_blinds=(b"\x00" * 16,)),
+    "last four under two keys": Filters(last4_blinds=(b"\x00" * 16, b"\x02" * 16)),
+    "phone": Filters(phone_blinds=(b"\x01" * 16,)),
 }
 FEDERATION, SUBTREE = 40_000, 20
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from fastapi import Response
 
-from membership_service.members import events, sealing
+from membership_service.members import events, repository, sealing
 from membership_service.members.domain import Act, Details
 from membership_service.members.people import Person
 from membership_service.members.schemas import ApplicationReply
@@ -97,6 +97,7 @@ async def apply(hot: HotCall, by: By, organisation_id: UUID, person: Person) -> 
         warnings=list(person.warnings),
     )
     columns = details.columns()
+    await _refuse_under_older_keys(hot, person)
     try:
         _, response = await APPLY.run(
             hot,
@@ -122,6 +123,17 @@ async def apply(hot: HotCall, by: By, organisation_id: UUID, person: Person) -> 
             await _explain(session, hot.caller, organisation_id)
         raise
     return response
+
+
+async def _refuse_under_older_keys(hot: HotCall, person: Person) -> None:
+    """While index keys are rotated the unique index guards the current one only."""
+    ring = hot.claim.ring
+    if len(ring.names("index")) == 1:
+        return
+    older = sealing.document_blinds(ring, person.document_type, person.document_number)[1:]
+    async with hot.database.read(hot.scope) as session:
+        if await repository.find_by_document(session, older):
+            raise DocumentTaken
 
 
 async def _explain(session: ReadSession, caller: Caller, organisation_id: UUID) -> None:

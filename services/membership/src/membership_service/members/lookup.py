@@ -44,8 +44,8 @@ def filters_of(body: SearchBody, ring: KeyRing) -> Filters:
         name=name,
         pinyin=pinyin,
         exact=body.exact,
-        last4_blind=sealing.last4_blind(ring, last_four) if last_four else None,
-        phone_blind=sealing.phone_blind(ring, phone) if phone else None,
+        last4_blinds=sealing.last4_blinds(ring, last_four) if last_four else (),
+        phone_blinds=sealing.phone_blinds(ring, phone) if phone else (),
     )
 
 

@@ -63,8 +63,8 @@ class Filters:
     name: str | None = None
     pinyin: str | None = None
     exact: bool = False
-    last4_blind: bytes | None = None
-    phone_blind: bytes | None = None
+    last4_blinds: tuple[bytes, ...] = ()
+    phone_blinds: tuple[bytes, ...] = ()
 
 
 async def get(session: ReadSession, member_id: UUID) -> Member:
@@ -264,10 +264,13 @@ def listed(root: str, filters: Filters, after: After | None) -> Select[Member]:
     if filters.pinyin is not None:
         keys = (columns.name_pinyin, columns.other_pinyin, columns.name_initials, columns.other_initials)
         conditions.append(or_(*(key(column, filters.pinyin) for column in keys)))
-    if filters.last4_blind is not None:
-        conditions.append(columns.last4_blind == filters.last4_blind)
-    if filters.phone_blind is not None:
-        conditions.append(columns.phone_blind == filters.phone_blind)
+    # One blind index as a rule, two while index keys are rotated.
+    for column, blinds in (
+        (columns.last4_blind, filters.last4_blinds),
+        (columns.phone_blind, filters.phone_blinds),
+    ):
+        if blinds:
+            conditions.append(or_(*(column == blind for blind in blinds)))
     conditions.append(columns.erased_at.is_(None))
     return select(Member).where(*conditions).order_by(columns.path, columns.id)
 

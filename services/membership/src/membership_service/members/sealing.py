@@ -169,6 +169,16 @@ def document_blinds(ring: KeyRing, document_type: DocumentType, document_number:
     return [BlindIndex(ring, DOCUMENT, key).of(value) for key in ring.in_use("index")]
 
 
+def last4_blinds(ring: KeyRing, last_four: str) -> tuple[bytes, ...]:
+    """What a searcher typed, under every index key in use."""
+    return tuple(BlindIndex(ring, LAST_FOUR, key).of(last_four) for key in ring.in_use("index"))
+
+
+def phone_blinds(ring: KeyRing, phone: str) -> tuple[bytes, ...]:
+    """A normalised phone under every index key in use."""
+    return tuple(BlindIndex(ring, PHONE, key).of(phone) for key in ring.in_use("index"))
+
+
 def last4_blind(ring: KeyRing, document_number: str) -> bytes:
     """Finds by the last four characters of a normalised document number (or of what a searcher typed)."""
     return blind(ring, LAST_FOUR, document_number[-4:])

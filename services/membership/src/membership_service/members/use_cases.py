@@ -138,6 +138,7 @@ async def change(
     """Correct or complete what is known of a person. Raises Invalid when nothing would change."""
     member = await _take(session, caller, Action.MEMBER_CHANGE, member_id, version)
     person = _changed(ring, member, body, by.today)
+    await _refuse_document_of_another(session, ring, member, person)
     details = sealing.details(ring, member.id, person, _key_of(ring, member))
     entry = member.change(details, Act(by, by.today, body.reason))
     await record(session, member, entry)
@@ -242,6 +243,16 @@ async def _take(
     caller.require(action, member.path)
     member.must_be(version)
     return member
+
+
+async def _refuse_document_of_another(
+    session: WriteSession, ring: KeyRing, member: Member, person: Person
+) -> None:
+    """While index keys are rotated the unique index guards the current one only."""
+    older = sealing.document_blinds(ring, person.document_type, person.document_number)[1:]
+    found = await repository.find_by_document(session, older)
+    if found is not None and found.id != member.id:
+        raise Conflict("member-exists", field="document_number")
 
 
 def _key_of(ring: KeyRing, member: Member) -> PersonKey:

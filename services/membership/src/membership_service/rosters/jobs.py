@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 
+from membership_service.index_rotation.jobs import wait_until_indexed
 from membership_service.rosters import repository
 from membership_service.rosters.child_process import TEXT_MEMORY, WORKBOOK_MEMORY, run_child
 from membership_service.rosters.domain import FileRefused, Format, ImportState, RosterImport
@@ -39,6 +40,7 @@ class RosterJobs:
 
     async def check(self, job: JobContext) -> None:
         """Let a child check and seal all rows, stage them and compare them with the members there are."""
+        await wait_until_indexed(self.database, self.ring)
         async with self.database.read(Scope.everything()) as session:
             roster = await repository.get(session, _import_of(job))
         if roster.state is not ImportState.CHECKING or roster.file_key_wrapped is None:
@@ -58,6 +60,7 @@ class RosterJobs:
 
     async def apply(self, job: JobContext) -> None:
         """Admit and change people, chunk by chunk, until the end of the file or a cancellation."""
+        await wait_until_indexed(self.database, self.ring)
         import_id = _import_of(job)
         while True:
             async with job.chunk() as session:
