@@ -28,7 +28,7 @@ SERVICE = "welfare"
 FORGET_KEYS: Final = "idempotency.forget"
 FORGET_KEYS_EVERY: Final = timedelta(hours=1)
 #: Tables with rows in the tree (columns `organisation_id` and `path`), an owner before what is copied from it.
-MOVED_ALONG: Final[tuple[str, ...]] = ("budgets", "programmes", "cases")
+MOVED_ALONG: Final[tuple[str, ...]] = ("budgets", "programmes", "cases", "payouts", "payout_findings")
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:

@@ -20,7 +20,7 @@ from shared.security.acting import SYSTEM, By
 from shared.security.keys import KeyRing
 from welfare_service.cases import payments as cases
 from welfare_service.payouts import repository, use_cases
-from welfare_service.payouts.bank import BankClient, BankNotReached, BankSilent, Instruction
+from welfare_service.payouts.bank import DEADLINE, BankClient, BankNotReached, BankSilent, Instruction
 from welfare_service.payouts.booking import Told, book, finding_of, keep
 from welfare_service.payouts.domain import (
     Answer,
@@ -50,19 +50,22 @@ _QUESTIONS: Final = 100
 class PayoutJobs:
     """The handlers. Without a bank's address batches go by file, and these have nothing to do."""
 
-    def __init__(self, database: Database, ring: KeyRing, clock: Clock, bank_url: str) -> None:
-        """`database` is the worker's."""
+    def __init__(
+        self, database: Database, ring: KeyRing, clock: Clock, bank_url: str, *, deadline: float = DEADLINE
+    ) -> None:
+        """`database` is the worker's; `deadline` is how long the bank has for an answer, in seconds."""
         self.database = database
         self.ring = ring
         self.clock = clock
         self.bank_url = bank_url
+        self.deadline = deadline
 
     async def send(self, job: JobContext) -> None:
         """Send one batch. Raises Unavailable when nobody listened: then it may be tried again."""
         if not self.bank_url:
             log.warning("no bank is connected; hand the batch over as a file")
             return
-        async with BankClient(self.bank_url) as bank:
+        async with BankClient(self.bank_url, deadline=self.deadline) as bank:
             await self._send(job, bank, UUID(job.payload["payout_id"]))
 
     async def ask(self, job: JobContext) -> None:
@@ -73,7 +76,7 @@ class PayoutJobs:
         async with self.database.read(Scope.everything()) as session:
             unsent = await repository.unsent(session, now - _SENT_BEFORE, _QUESTIONS)
             due = await repository.due_lines(session, now, PATIENCE, _QUESTIONS)
-        async with BankClient(self.bank_url) as bank:
+        async with BankClient(self.bank_url, deadline=self.deadline) as bank:
             for payout_id in unsent:
                 await self._send(job, bank, payout_id)
             heard: dict[UUID, list[tuple[UUID, Answer | None]]] = defaultdict(list)
