@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from local_stack.processes import LocalStackError
 from shared.kernel import texts
-from unionhall_cli import admin, roster, stack
+from unionhall_cli import admin, lottery, roster, stack
 from unionhall_cli.demo import command as demo
 from unionhall_cli.operations import dead_letters, events, outbox, projection
 from unionhall_cli.output import both, give_up, give_up_with
@@ -57,6 +57,7 @@ app = typer.Typer(
 stack.register(app)
 app.command("demo", help=demo.HELP)(demo.demo)
 app.add_typer(roster.app, name="roster")
+app.add_typer(lottery.app, name="lottery")
 app.add_typer(events.app, name="event")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(projection.app, name="projection")
