@@ -36,7 +36,9 @@ _OUTCOMES: Final = (RegistrationStatus.ENTERED, RegistrationStatus.CONFIRMED, Re
 _LISTED: Final = ", ".join(f"'{status.value}'" for status in _OUTCOMES)
 _PARAMETERS: Final = {
     "id": "uuid", "activity": "uuid", "at": "timestamptz", "on": "date", "issuer": "text", "subject": "text",
-    "trace": "text", "member": "uuid", "roots": "text[]", "request": "text",
+    "trace": "text",
+    # For a member, by the organiser:
+    "member": "uuid", "roots": "text[]", "request": "text",
 }  # fmt: skip
 _P: Final = {
     name: f"${FIRST_PARAMETER + place}::{kind}" for place, (name, kind) in enumerate(_PARAMETERS.items())
@@ -73,9 +75,10 @@ def _statement(way: dict[str, str]) -> HotChoice:
         WHERE q.activity_id = {activity} AND m.path ^@ u.path ORDER BY length(u.path) DESC LIMIT 1
     ), 0) AS pool
     FROM m JOIN activities a ON a.id = {activity}
-    WHERE a.stage = 'open' AND {way["allowed"]} AND {welcomes(_P["on"])} AND NOT EXISTS (
-        SELECT FROM registrations l WHERE l.activity_id = {activity} AND l.member_id = m.id AND l.status <> 'cancelled'
-    )
+    WHERE {way["allowed"]} AND {welcomes(_P["on"])} AND (
+        SELECT l.id FROM registrations l
+        WHERE l.activity_id = {activity} AND l.member_id = m.id AND l.status <> 'cancelled' LIMIT 1
+    ) IS NULL
 ), seat AS (
     UPDATE activity_seats t
     SET taken = t.taken + (NOT t.by_lottery AND t.taken < t.seats)::int, last_position = t.last_position + 1
@@ -105,7 +108,7 @@ REGISTER_MEMBER: Final = _statement(_FOR_MEMBER)
 
 async def register_oneself(hot: HotCall, by: By, activity_id: UUID) -> Response:
     """Ask for a seat for the caller. Raises what `_explain` says."""
-    response = await _run(REGISTER_ONESELF, hot, by, activity_id, None, None)
+    response = await _run(REGISTER_ONESELF, hot, by, activity_id)
     if response is not None:
         return response
     async with hot.database.read(hot.scope) as session:
@@ -122,7 +125,8 @@ async def register_member(
     async with hot.database.read(hot.scope) as session:
         found = (await read_members(session, [member_id])).get(member_id)
     require_fresh(found, member_sequence)
-    response = await _run(REGISTER_MEMBER, hot, by, activity_id, member_id, list(roots))
+    more = (member_id, list(roots), request_id.get())
+    response = await _run(REGISTER_MEMBER, hot, by, activity_id, *more)
     if response is not None:
         return response
     async with hot.database.read(hot.scope) as session:
@@ -133,12 +137,7 @@ async def register_member(
 
 
 async def _run(
-    statement: HotChoice,
-    hot: HotCall,
-    by: By,
-    activity_id: UUID,
-    member_id: UUID | None,
-    roots: list[str] | None,
+    statement: HotChoice, hot: HotCall, by: By, activity_id: UUID, *more: Any
 ) -> Response | None:
     """The reply; None when the rows do not allow it."""
     registration_id = new_id()
@@ -154,9 +153,7 @@ async def _run(
         by.issuer,
         by.subject,
         current_traceparent(),
-        member_id,
-        roots,
-        request_id.get(),
+        *more,
     )
     try:
         return await statement.run(hot, *arguments, replies=replies, headers={"ETag": '"1"'})

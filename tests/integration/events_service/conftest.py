@@ -1,0 +1,74 @@
+"""One database for all tests of the service; each test builds the application anew and works in units of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from events_service.app import build
+from events_service.invariants import INVARIANTS
+from events_service.settings import Settings
+from shared.database.engine import Database
+from shared.database.provision import DatabaseUrls
+from shared.database.scope import Scope
+from shared.security.keys import KeyRing, new_ring_json
+from shared.testing.clock import StoppedClock
+from shared.testing.databases import DatabaseFactory
+from shared.web.invariants import examine
+from tests.support.events import Ground
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture(scope="session")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    path.write_bytes(new_ring_json())
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="session")
+def urls(make_database: DatabaseFactory) -> DatabaseUrls:
+    return make_database("events")
+
+
+@pytest.fixture
+def settings(urls: DatabaseUrls, keys_file: Path) -> Settings:
+    return Settings(
+        database_url=urls.app,
+        worker_database_url=urls.worker,
+        database_pool=8,
+        oidc_issuer=ISSUER,
+        oidc_audience=AUDIENCE,
+        oidc_jwks_url="http://127.0.0.1:9/jwks",
+        keys_file=keys_file,
+        rate_limit_per_minute=0,
+    )
+
+
+@pytest.fixture
+async def ground(
+    urls: DatabaseUrls, settings: Settings, issuer: Issuer, clock: StoppedClock, keys_file: Path
+) -> AsyncIterator[Ground]:
+    """After each test all invariants of the service hold."""
+    app = build(settings, clock=clock, key_source=issuer)
+    transport = httpx.ASGITransport(app)
+    worker = Database(urls.worker, pool_size=2, application_name="test-worker")
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://events.test") as client,
+    ):
+        ground = Ground(client, issuer, urls, worker, clock)
+        await ground.feed_posts()
+        yield ground
+    async with worker.read(Scope.everything()) as session:
+        found = await examine(session, KeyRing.load(keys_file), INVARIANTS)
+    await worker.close()
+    broken = [finding for finding in found if finding.offenders]
+    assert not broken
