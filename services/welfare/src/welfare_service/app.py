@@ -21,15 +21,18 @@ from shared.web.tokens import KeySource
 from welfare_service import work
 from welfare_service.cases import api as cases
 from welfare_service.consumers import DIRECTORY
+from welfare_service.dossiers import api as dossiers
+from welfare_service.dossiers import decision_api as dossier_decisions
 from welfare_service.funds import api as funds
 from welfare_service.membership_client import closing, opening
 from welfare_service.payouts import api as payouts
 from welfare_service.programmes import api as programmes
+from welfare_service.rules import api as rules
 from welfare_service.settings import Settings
 
 SERVICE = "welfare"
 #: Tables of the aggregates that this service owns and tells others about.
-OWNED: Final[tuple[str, ...]] = ("programmes", "cases")
+OWNED: Final[tuple[str, ...]] = ("dossiers", "programmes", "cases")
 #: What it holds of others' aggregates, for `unionhall verify`.
 REPLICAS = {
     kind: Digested(f"SELECT id, sequence AS version FROM directory_{kind}", DIRECTORY)  # noqa: S608 - of the line below
@@ -40,7 +43,10 @@ REPLICAS = {
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     cases.router,
     cases.own_router,
+    dossiers.router,
+    dossier_decisions.router,
     programmes.router,
+    rules.router,
     funds.router,
     payouts.router,
     work.router,
