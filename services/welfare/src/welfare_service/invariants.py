@@ -69,7 +69,89 @@ CASES: Final = (
     ),
 )
 
-INVARIANTS: Final[tuple[Invariant, ...]] = (*FUNDS, *CASES)
+#: Nobody stands in two dossiers, by document or as a member; a closed dossier holds nobody, and each other one has one head.
+DOSSIERS: Final = (
+    Invariant(
+        "I6", "dossiers", _HISTORY.format(owners="dossiers", key="dossier_id", history="dossier_history")
+    ),
+    *(
+        Invariant(
+            "I12",
+            f"dossier_persons.{column}",
+            f"""
+            SELECT min(id::text) FROM dossier_persons WHERE is_standing AND {column} IS NOT NULL
+            GROUP BY {column} HAVING count(*) > 1
+            """,  # noqa: S608 - of the line below
+        )
+        for column in ("document_blind", "member_id")
+    ),
+    Invariant(
+        "I12",
+        "dossiers.standing",
+        """
+        SELECT dossier.id FROM dossiers dossier LEFT JOIN dossier_persons person
+            ON person.dossier_id = dossier.id AND person.is_standing
+        GROUP BY dossier.id
+        HAVING count(person.id) FILTER (WHERE person.relation = 'head') <> (dossier.status <> 'closed')::int
+            OR (dossier.status = 'closed' AND count(person.id) > 0)
+        """,
+    ),
+)
+
+_PAID: Final = """
+    SELECT entry.case_id, line.amount_fen FROM journal_entries entry
+    JOIN journal_lines line ON line.entry_id = entry.id AND line.account = 'paid' WHERE entry.kind = 'payment'
+"""
+
+#: One approved payment has one instruction under way, and at most one settlement in the journal, of the same amount.
+PAYOUTS: Final = (
+    Invariant(
+        "I5",
+        "payout_lines",
+        f"""
+        SELECT coalesce(line.case_id, settled.case_id) FROM (
+            SELECT case_id, amount_fen FROM payout_lines WHERE state = 'paid'
+        ) AS line FULL JOIN ({_PAID}) AS settled USING (case_id)
+        WHERE line.amount_fen IS DISTINCT FROM settled.amount_fen
+        """,  # noqa: S608 - constants
+    ),
+    Invariant(
+        "I5",
+        "cases",
+        f"""
+        SELECT coalesce(owner.id, settled.case_id) FROM (
+            SELECT id, paid_fen FROM cases WHERE stage IN ('paid', 'acknowledged')
+        ) AS owner FULL JOIN ({_PAID}) AS settled ON settled.case_id = owner.id
+        WHERE owner.paid_fen IS DISTINCT FROM settled.amount_fen
+        """,  # noqa: S608 - constants
+    ),
+    Invariant(
+        "I5",
+        "instructions",
+        """
+        SELECT owner.id FROM cases owner LEFT JOIN payout_lines line ON line.case_id = owner.id AND line.state <> 'failed'
+        GROUP BY owner.id, owner.stage
+        HAVING count(line.id) <> (owner.stage IN ('disbursing', 'paid', 'acknowledged'))::int
+        """,
+    ),
+    Invariant(
+        "I5",
+        "reservations",
+        """
+        SELECT owner.id FROM cases owner LEFT JOIN (
+            SELECT case_id, count(*) FILTER (WHERE kind = 'reservation') AS begun,
+                count(*) FILTER (WHERE kind IN ('payment', 'release')) AS ended
+            FROM journal_entries WHERE case_id IS NOT NULL GROUP BY case_id
+        ) AS journal ON journal.case_id = owner.id
+        WHERE (coalesce(journal.begun, 0), coalesce(journal.ended, 0)) <> CASE
+            WHEN owner.stage IN ('approved', 'disbursing') THEN (1::bigint, 0::bigint)
+            WHEN owner.stage IN ('paid', 'acknowledged', 'cancelled') THEN (1::bigint, 1::bigint)
+            ELSE (0::bigint, 0::bigint) END
+        """,
+    ),
+)
+
+INVARIANTS: Final[tuple[Invariant, ...]] = (*FUNDS, *CASES, *DOSSIERS, *PAYOUTS)
 
 if __name__ == "__main__":
     sys.exit(run(INVARIANTS))

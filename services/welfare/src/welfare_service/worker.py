@@ -15,10 +15,13 @@ from shared.messaging.relay import Relay
 from shared.messaging.worker import WorkerSetup, serve
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
 from shared.security.keys import KeyRing
+from shared.security.rotation import ROTATION_JOB, WrappedKeys, rotation_handler
 from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
 from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
 from welfare_service import consumers, effects
+from welfare_service.dossiers import jobs as dossier_jobs
+from welfare_service.dossiers.tables import dossier_persons, dossiers
 from welfare_service.invariants import INVARIANTS
 from welfare_service.payouts import jobs as payouts
 from welfare_service.payouts.use_cases import SEND
@@ -28,7 +31,20 @@ SERVICE = "welfare"
 FORGET_KEYS: Final = "idempotency.forget"
 FORGET_KEYS_EVERY: Final = timedelta(hours=1)
 #: Tables with rows in the tree (columns `organisation_id` and `path`), an owner before what is copied from it.
-MOVED_ALONG: Final[tuple[str, ...]] = ("budgets", "programmes", "cases", "payouts", "payout_findings")
+MOVED_ALONG: Final[tuple[str, ...]] = (
+    "rules",
+    "dossiers",
+    "dossier_reviews",
+    "budgets",
+    "programmes",
+    "cases",
+    "payouts",
+    "payout_findings",
+)
+
+
+#: All keys that are wrapped by the key-encryption key.
+WRAPPED_KEYS: Final = (WrappedKeys(dossiers), WrappedKeys(dossier_persons))
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
@@ -70,13 +86,18 @@ def _jobs(settings: Settings, database: Database, ring: KeyRing, clock: Clock) -
         {
             SEND: payout_jobs.send,
             payouts.ASK: payout_jobs.ask,
+            dossier_jobs.RECHECK: dossier_jobs.recheck(clock),
+            dossier_jobs.FORGET_USES: dossier_jobs.forget_uses(clock),
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
             WATCH_JOB: watch_handler(INVARIANTS),
+            ROTATION_JOB: rotation_handler(ring, WRAPPED_KEYS),
         },
         every={
             payouts.ASK: payouts.ASK_EVERY,
+            dossier_jobs.RECHECK: dossier_jobs.RECHECK_EVERY,
+            dossier_jobs.FORGET_USES: dossier_jobs.FORGET_USES_EVERY,
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
             UPKEEP_JOB: UPKEEP_EVERY,

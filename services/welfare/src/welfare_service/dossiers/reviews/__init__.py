@@ -1,0 +1,1 @@
+"""Tasks to look at a dossier again."""

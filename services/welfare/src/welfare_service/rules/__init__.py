@@ -1,0 +1,1 @@
+"""Rules: every figure of welfare work is a dated row of a place (domain.md §3)."""
