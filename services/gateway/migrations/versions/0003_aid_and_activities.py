@@ -39,6 +39,7 @@ _ERASED = """
         OR EXISTS (SELECT FROM fact_members f WHERE f.fact_id = facts.id));
 """
 
+# The application reads ids and versions of what is weighed, for `unionhall verify`, and never a weight.
 # Standing totals stand together, so that all cells of one kind are one short range however many days lie behind them.
 _DASHBOARD = """
     CREATE TABLE dashboard_weighed (
@@ -46,6 +47,15 @@ _DASHBOARD = """
         organisation_id uuid NOT NULL, cells jsonb NOT NULL,
         CONSTRAINT pk_dashboard_weighed PRIMARY KEY (slot, id)
     ) PARTITION BY LIST (slot);
+    GRANT SELECT (slot, id, topic, sequence, organisation_id) ON dashboard_weighed TO unionhall_gateway_app;
+    ALTER TABLE dashboard_weighed ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE dashboard_weighed FORCE ROW LEVEL SECURITY;
+    CREATE POLICY dashboard_weighed_scope ON dashboard_weighed FOR SELECT TO unionhall_gateway_app USING (EXISTS (
+        SELECT FROM directory_organisations o
+        WHERE o.id = dashboard_weighed.organisation_id
+          AND o.path ^@ ANY (string_to_array(nullif(current_setting('app.scope', true), ''), ','))));
+    CREATE POLICY dashboard_weighed_unscoped ON dashboard_weighed TO unionhall_gateway_worker, unionhall_gateway_owner
+        USING (true) WITH CHECK (true);
     CREATE TABLE dashboard_people (
         slot smallint NOT NULL, organisation_id uuid NOT NULL, member_id uuid NOT NULL, days jsonb NOT NULL,
         CONSTRAINT pk_dashboard_people PRIMARY KEY (slot, organisation_id, member_id)

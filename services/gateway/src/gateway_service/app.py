@@ -20,6 +20,8 @@ from gateway_service.proxy.documents import OwnersDocuments, merge
 from gateway_service.proxy.forwarding import http_client
 from gateway_service.settings import Settings
 from gateway_service.work import api as work
+from shared.contracts.events_service import ACTIVITIES, REGISTRATIONS
+from shared.contracts.welfare import CASES
 from shared.database.engine import Database
 from shared.database.revisions import newest_migration
 from shared.directory.posts import replica_posts_reader
@@ -39,6 +41,16 @@ REPLICAS = {
     "organisations": Digested("SELECT id, sequence AS version FROM directory_organisations", DIRECTORY),
     "posts": Digested("SELECT id, sequence AS version FROM directory_posts", DIRECTORY),
     "members": Digested("SELECT member_id AS id, sequence AS version FROM member_places", VIEWS),
+    "programmes": Digested("SELECT id, sequence AS version FROM programme_names", VIEWS),
+} | {
+    topic.name.split(".")[2]: Digested(
+        f"""
+        SELECT id, sequence AS version FROM dashboard_weighed
+        WHERE slot = (SELECT live FROM dashboard_state) AND topic = '{topic.name}'
+        """,  # noqa: S608 - a constant of the contracts
+        VIEWS,
+    )
+    for topic in (CASES, ACTIVITIES, REGISTRATIONS)
 }
 
 
