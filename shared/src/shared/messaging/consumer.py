@@ -31,9 +31,12 @@ from shared.observability.metrics import CONSUMER_BATCH, CONSUMER_LAG, CONSUMER_
 logger = logging.getLogger(__name__)
 
 BATCH = 2_000
-#: Records taken from the client at once while a batch is applied: decoding them holds that batch up.
+#: From so many records on, the next batch is read while one is applied; fewer are no backlog.
+READ_ON_FROM = 500
+#: Records taken from the client at once meanwhile: decoding them holds the batch up.
 READ_AT_ONCE = 250
 POLL_MS = 200
+READ_ON_MS = 10
 UPKEEP_EVERY = 1.0
 #: A member without partitions cannot rejoin after the poll interval (an open defect of the client): it starts anew before that.
 IDLE_RESTART = 200.0
@@ -171,8 +174,10 @@ class Consumer:
             self._intake.add(await kafka.getmany(timeout_ms=POLL_MS, max_records=self._batch))
         if batch := self._intake.take():
             began = time.monotonic()
+            count = sum(map(len, batch.values()))
+            meanwhile = self._reading_on(kafka) if count >= READ_ON_FROM else self._holding(kafka)
             try:
-                async with self._reading_on(kafka):
+                async with meanwhile:
                     await self._apply(batch, stop)
             except Fenced:
                 logger.info("consumer %s was overtaken and reads again", self.name)
@@ -182,25 +187,40 @@ class Consumer:
         self._works()
         if time.monotonic() >= self._upkeep_due:
             self._upkeep_due = time.monotonic() + UPKEEP_EVERY
-            async with self._reading_on(kafka):
-                await self._tell(kafka)
-                await self._redriver.run_requested(stop)
+            await self._tell(kafka)
+            await self._redriver.run_requested(stop)
 
     @asynccontextmanager
-    async def _reading_on(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
-        """Fill the intake meanwhile. Nothing is lost when it ends: what the client has not handed over yet, it keeps."""
-        reading = asyncio.create_task(self._read_on(kafka))
+    async def _holding(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
+        """Have the client ask for nothing meanwhile.
+
+        It would be answered with the first event to come, and the others would wait for the batch after the next; and asking
+        about all partitions takes the client as long as applying twenty events.
+        """
+        kafka.pause(*kafka.assignment())
         try:
             yield
         finally:
-            reading.cancel()
+            kafka.resume(*kafka.paused() & kafka.assignment())
+
+    @asynccontextmanager
+    async def _reading_on(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
+        """Fill the intake meanwhile."""
+        enough = asyncio.Event()
+        reading = asyncio.create_task(self._read_on(kafka, enough))
+        try:
+            yield
+        finally:
+            # Not cancelled: the client would count a poll that never ended, and never again notice that nobody polls.
+            enough.set()
             (outcome,) = await asyncio.gather(reading, return_exceptions=True)
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
 
-    async def _read_on(self, kafka: AIOKafkaConsumer) -> None:
-        while (room := self._batch - self._intake.count) > 0:
-            self._intake.add(await kafka.getmany(timeout_ms=POLL_MS, max_records=min(room, READ_AT_ONCE)))
+    async def _read_on(self, kafka: AIOKafkaConsumer, enough: asyncio.Event) -> None:
+        while not enough.is_set() and (room := self._batch - self._intake.count) > 0:
+            polled = await kafka.getmany(timeout_ms=READ_ON_MS, max_records=min(room, READ_AT_ONCE))
+            self._intake.add(polled)
             # The client does not take breath as long as it has something.
             await asyncio.sleep(0)
 
