@@ -136,3 +136,20 @@ async def test_an_activity_called_off_takes_back_all_places(ground: Ground) -> N
         ]
     [late] = await ground.members(unit)
     await ground.register(activity, late, expect=404)
+
+
+async def test_the_registrations_of_a_member_are_for_those_in_charge_of_the_activities(
+    ground: Ground,
+) -> None:
+    root = await ground.unit()
+    unit, sibling = await ground.unit(root), await ground.unit(root)
+    mine, organiser = await ground.activity(unit)
+    [one] = await ground.members(unit, 1)
+    place = await ground.register(mine, one)
+    found = await ground.call("GET", "/registrations", by=organiser, params={"member": str(one)})
+    assert [item["id"] for item in found["items"]] == [place["id"]]
+    _, foreign = await ground.activity(sibling)
+    elsewhere = await ground.call("GET", "/registrations", by=foreign, params={"member": str(one)})
+    assert elsewhere["items"] == []
+    await ground.call("GET", "/registrations", by=f"user-{one}", params={"member": str(one)}, expect=403)
+    await ground.call("GET", "/registrations", by=organiser, expect=422)

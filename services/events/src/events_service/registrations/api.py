@@ -1,8 +1,9 @@
 """Routes of registrations. Thin: parse, call one use case or query, show."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Response, status
+from fastapi import Query, Response, status
 
 from events_service.activities import repository as activities
 from events_service.activities.schemas import ActivityView, SeatsBody, quotas_of
@@ -95,6 +96,24 @@ async def change_seats(
     )
     set_etag(response, activity.version)
     return ActivityView.of(activity)
+
+
+@router.get("")
+async def list_of_member(
+    member: Annotated[UUID, Query(description="whose registrations")],
+    page: PageQuery,
+    session: Read,
+    caller: CurrentCaller,
+    ring: Keys,
+) -> Page[RegistrationView]:
+    """A member's registrations for activities in the caller's charge, newest first."""
+    within = caller.require_somewhere(Action.REGISTRATION_READ)
+    purpose = f"registrations-of:{member}:{within}"
+    values = page.after(ring, purpose)
+    before = UUID(values[0]) if values else None
+    found = await repository.page_of_member(session, member, before, page.limit + 1, within=within)
+    rows, cursor = page_of(found, page.limit, ring, purpose, lambda one: [str(one.id)])
+    return Page(items=[RegistrationView.of(one) for one in rows], next_cursor=cursor)
 
 
 @router.get("/{registration_id}")

@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, or_, select, tuple_
 
 from events_service.registrations import statements
 from events_service.registrations.domain import Counts, DrawResult, Registration
 from events_service.registrations.tables import registrations
 from shared.contracts.events_service import RegistrationStatus
+from shared.database.paths import in_subtree
 from shared.database.session import ReadSession, WriteSession, driver
 from shared.kernel.errors import NotFound
 from shared.security.acting import By
@@ -59,11 +60,18 @@ async def page_of_activity(
 
 
 async def page_of_member(
-    session: ReadSession, member_id: UUID, before: UUID | None, limit: int
+    session: ReadSession,
+    member_id: UUID,
+    before: UUID | None,
+    limit: int,
+    *,
+    within: Sequence[str] | None = None,
 ) -> Sequence[Registration]:
-    """Up to `limit` registrations of a member, newest first (ids rise with time)."""
+    """Up to `limit` registrations of a member, newest first (ids rise with time); those of some subtrees, or all."""
     columns = registrations.c
     found = select(Registration).where(columns.member_id == member_id)
+    if within is not None:
+        found = found.where(or_(*(in_subtree(columns.path, root) for root in within)))
     if before:
         found = found.where(columns.id < before)
     return (await session.scalars(found.order_by(columns.id.desc()).limit(limit))).all()
