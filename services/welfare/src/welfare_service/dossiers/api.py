@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response, status
+from fastapi import Depends, Query, Response, status
 
 from shared.contracts.welfare import DossierStatus, HardshipClass
 from shared.database.session import WriteSession
@@ -18,7 +18,7 @@ from shared.web.hot import Hot, HotCall
 from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import CurrentClock, Keys, Write
 from welfare_service.dossiers import repository, sealing, use_cases
 from welfare_service.dossiers.domain import Dossier, Person
 from welfare_service.dossiers.repository import Filters
@@ -70,25 +70,34 @@ async def draft(body: DossierBody, hot: Hot, membership: Membership) -> Response
         return await _kept(hot, session, dossier, status.HTTP_201_CREATED)
 
 
-@router.get("")
-async def list_dossiers(
-    page: PageQuery,
-    session: Read,
-    caller: CurrentCaller,
-    ring: Keys,
-    organisation: Annotated[UUID | None, Query(description="this unit and all below it")] = None,
+async def filters_of(
     status: DossierStatus | None = None,
     hardship_class: HardshipClass | None = None,
     awaiting: Annotated[bool, Query(description="only those that wait for a decision")] = False,  # noqa: FBT002
+    member: Annotated[UUID | None, Query(description="only that in which this member stands")] = None,
+) -> Filters:
+    """What the query string asks for."""
+    return Filters(status=status, hardship_class=hardship_class, is_awaiting=awaiting, member_id=member)
+
+
+@router.get("")
+async def list_dossiers(
+    page: PageQuery,
+    session: Write,
+    caller: CurrentCaller,
+    ring: Keys,
+    filters: Annotated[Filters, Depends(filters_of)],
+    organisation: Annotated[UUID | None, Query(description="this unit and all below it")] = None,
 ) -> Page[DossierReply]:
-    """Dossiers of a subtree, by place in the tree; nobody is named."""
+    """Dossiers of a subtree, by place in the tree; nobody is named. Looking for that of a member is audited as a look at it."""
     within = await use_cases.roots(session, caller, organisation)
-    filters = Filters(status=status, hardship_class=hardship_class, is_awaiting=awaiting)
     purpose = f"dossiers:{within}:{filters}"
     values = page.after(ring, purpose)
     after = (values[0], UUID(values[1])) if values else None
     found = await repository.page(session, within, filters, after, page.limit + 1)
     shown, cursor = page_of(found, page.limit, ring, purpose, lambda one: [one.path, str(one.id)])
+    for dossier in shown if filters.member_id else ():
+        session.audit("dossier.read", "dossier", dossier.id, path=dossier.path)
     return Page(items=[DossierReply.of(dossier) for dossier in shown], next_cursor=cursor)
 
 

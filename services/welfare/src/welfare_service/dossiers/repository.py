@@ -57,6 +57,7 @@ class Filters:
     is_awaiting: bool = False
     number: str | None = None
     last4_blind: bytes | None = None
+    member_id: UUID | None = None
 
 
 async def get(session: ReadSession, dossier_id: UUID) -> Dossier:
@@ -260,6 +261,15 @@ def _conditions(root: str, filters: Filters, after: After | None) -> list[Column
                 persons.dossier_id == columns.id,
                 persons.last4_blind == filters.last4_blind,
                 persons.relation == "head",
+            )
+        )
+    if filters.member_id is not None:
+        standing = dossier_persons.c
+        conditions.append(
+            columns.id.in_(
+                select(standing.dossier_id).where(
+                    standing.member_id == filters.member_id, standing.is_standing
+                )
             )
         )
     return conditions
