@@ -20,6 +20,7 @@ from shared.database.engine import Database
 from shared.database.failures import is_database_lost
 from shared.kernel.clock import Clock, SystemClock
 from shared.messaging.consumer_apply import Applier, Handler, Mode, Stopped
+from shared.messaging.consumer_asking import Asking
 from shared.messaging.consumer_intake import Intake, Read
 from shared.messaging.consumer_offsets import Fenced, positions
 from shared.messaging.consumer_redrive import Redriver
@@ -82,6 +83,7 @@ class Consumer:
         self._clock = clock or SystemClock()
         self._applier = self._make_applier(handler, mode)
         self._intake = Intake()
+        self._asking = Asking()
         self._redriver = Redriver(name, handler, database, self._clock, effects=mode == "effects")
         self._reason: Reason | None = None
         self._upkeep_due = 0.0
@@ -170,15 +172,19 @@ class Consumer:
 
     async def _round(self, kafka: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         await self._seek(kafka)
+        self._asking.go_on(kafka)
         if not self._intake.count:
             self._intake.add(await kafka.getmany(timeout_ms=POLL_MS, max_records=self._batch))
         if batch := self._intake.take():
             began = time.monotonic()
-            count = sum(map(len, batch.values()))
-            meanwhile = self._reading_on(kafka) if count >= READ_ON_FROM else self._holding(kafka)
+            self._asking.heard({place.topic for place in batch})
             try:
-                async with meanwhile:
+                if sum(map(len, batch.values())) < READ_ON_FROM:
+                    self._asking.hold(kafka)
                     await self._apply(batch, stop)
+                else:
+                    async with self._reading_on(kafka):
+                        await self._apply(batch, stop)
             except Fenced:
                 logger.info("consumer %s was overtaken and reads again", self.name)
                 self._forget_all()
@@ -189,19 +195,6 @@ class Consumer:
             self._upkeep_due = time.monotonic() + UPKEEP_EVERY
             await self._tell(kafka)
             await self._redriver.run_requested(stop)
-
-    @asynccontextmanager
-    async def _holding(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
-        """Have the client ask for nothing meanwhile.
-
-        It would be answered with the first event to come, and the others would wait for the batch after the next; and asking
-        about all partitions takes the client as long as applying twenty events.
-        """
-        kafka.pause(*kafka.assignment())
-        try:
-            yield
-        finally:
-            kafka.resume(*kafka.paused() & kafka.assignment())
 
     @asynccontextmanager
     async def _reading_on(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
