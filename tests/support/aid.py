@@ -85,7 +85,13 @@ class Aid:
         return await self.welfare.member(columns.pop("at", self.unit), **columns)
 
     async def case(
-        self, programme: dict[str, Any], member: Member, *, by: str | None = None, expect: int = 201, **fields: Any
+        self,
+        programme: dict[str, Any],
+        member: Member,
+        *,
+        by: str | None = None,
+        expect: int = 201,
+        **fields: Any,
     ) -> dict[str, Any]:
         """A draft for a member."""
         body = application(programme, member_id=str(member.id), **fields)
@@ -95,7 +101,14 @@ class Aid:
         return drafted
 
     async def step(
-        self, case: dict[str, Any], verb: str, *, by: str, expect: int = 200, version: int | None = None, **body: Any
+        self,
+        case: dict[str, Any],
+        verb: str,
+        *,
+        by: str,
+        expect: int = 200,
+        version: int | None = None,
+        **body: Any,
     ) -> dict[str, Any]:
         """One step of a case at the version of `case`; the case after it."""
         after: dict[str, Any] = await self.welfare.call(
@@ -144,9 +157,7 @@ async def aid_of(welfare: Welfare, membership: FakeMembership, parent: Unit | No
     """A fresh unit with rules, people and 100,000 yuan."""
     unit = await welfare.unit(parent)
     administrator = await welfare.user("administrator", unit)
-    await welfare.call(
-        "POST", "/rules/defaults", by=administrator, json={"organisation_id": str(unit.id)}
-    )
+    await welfare.call("POST", "/rules/defaults", by=administrator, json={"organisation_id": str(unit.id)})
     officer = await welfare.user("welfare_officer", unit)
     approver = await welfare.user("approver", unit)
     treasurer = await welfare.user("treasurer", unit)

@@ -127,10 +127,14 @@ async def test_four_eyes_are_two_persons_and_the_beneficiary_is_neither(aid: Aid
 
     drafted = await aid.case(programme, await aid.member(), by=both)
     by_another = await aid.step(drafted, "submission", by=aid.officer)
-    assert (await aid.step(by_another, "approval", by=both, expect=403, approved_fen=None))["code"] == "four-eyes"
+    assert (await aid.step(by_another, "approval", by=both, expect=403, approved_fen=None))[
+        "code"
+    ] == "four-eyes"
 
     submitted = await aid.step(await aid.case(programme, await aid.member()), "submission", by=both)
-    assert (await aid.step(submitted, "approval", by=both, expect=403, approved_fen=None))["code"] == "four-eyes"
+    assert (await aid.step(submitted, "approval", by=both, expect=403, approved_fen=None))[
+        "code"
+    ] == "four-eyes"
     # The allowed twin.
     assert (await aid.approve(submitted))["stage"] == "approved"
 
@@ -145,7 +149,9 @@ async def test_four_eyes_are_two_persons_and_the_beneficiary_is_neither(aid: Aid
     assert (await aid.step(sent, "approval", by=both, expect=403, approved_fen=None))["code"] == "four-eyes"
 
     own = await aid.submitted(programme, member)
-    assert (await aid.step(own, "approval", by=aid.approver, expect=403, approved_fen=None))["code"] == "four-eyes"
+    assert (await aid.step(own, "approval", by=aid.approver, expect=403, approved_fen=None))[
+        "code"
+    ] == "four-eyes"
     assert (await aid.step(own, "rejection", by=aid.approver, expect=403, reason="x"))["code"] == "four-eyes"
     assert await aid.budget() == (10_000_000, 100_000, 0)
 
@@ -211,7 +217,9 @@ async def test_more_than_the_cap_the_request_or_the_budget_is_refused(aid: Aid) 
     assert await aid.budget() == (10_000_000, 0, 0)
 
 
-@pytest.mark.parametrize("field", ["stage", "approved_by_subject", "approved_fen", "organisation_id", "version", "flagged"])
+@pytest.mark.parametrize(
+    "field", ["stage", "approved_by_subject", "approved_fen", "organisation_id", "version", "flagged"]
+)
 async def test_nobody_sets_a_stage_or_an_approver_by_body(aid: Aid, field: str) -> None:
     programme = await aid.programme()
     member = await aid.member()
@@ -271,7 +279,8 @@ async def test_who_sees_a_case_and_what_of_it(aid: Aid) -> None:
     await aid.welfare.call("GET", path, by="nobody", expect=404)
     assert ACCOUNT not in str(await aid.welfare.call("GET", path, by=aid.officer))
     reads = await aid.welfare.rows(
-        "SELECT actor_subject FROM audit_entries WHERE action = 'case.read' AND subject_id = $1", UUID(case["id"])
+        "SELECT actor_subject FROM audit_entries WHERE action = 'case.read' AND subject_id = $1",
+        UUID(case["id"]),
     )
     assert len(reads) == 4
     stranger = await aid.welfare.user("welfare_officer", sibling)
@@ -285,7 +294,9 @@ async def test_nothing_private_is_told_to_others_or_stands_in_plain(aid: Aid) ->
     rows = await aid.welfare.rows(
         "SELECT convert_from(payload, 'UTF8') AS written FROM outbox WHERE key = $1", UUID(case["id"])
     )
-    rows += await aid.welfare.rows("SELECT to_jsonb(c)::text AS written FROM cases c WHERE id = $1", UUID(case["id"]))
+    rows += await aid.welfare.rows(
+        "SELECT to_jsonb(c)::text AS written FROM cases c WHERE id = $1", UUID(case["id"])
+    )
     rows += await aid.welfare.rows(
         "SELECT to_jsonb(h)::text AS written FROM case_history h WHERE case_id = $1", UUID(case["id"])
     )
@@ -320,7 +331,9 @@ async def test_nothing_is_decided_while_membership_is_down(aid: Aid) -> None:
     drafted = await aid.case(programme, await aid.member())
     waiting = await aid.submitted(programme, await aid.member())
     aid.membership.is_down = True
-    assert (await aid.step(drafted, "submission", by=aid.officer, expect=503))["code"] == "membership-unavailable"
+    assert (await aid.step(drafted, "submission", by=aid.officer, expect=503))[
+        "code"
+    ] == "membership-unavailable"
     assert (await aid.approve(waiting, expect=503))["code"] == "membership-unavailable"
     aid.membership.is_down = False
     assert (await aid.approve(waiting))["stage"] == "approved"
@@ -338,9 +351,7 @@ async def test_a_member_applies_alone_and_sees_the_own_cases_only(aid: Aid) -> N
     one, other = [f"member-{new_id()}" for _ in range(2)]
     for subject in (one, other):
         await aid.member(subject=subject)
-    case = await aid.welfare.call(
-        "POST", "/me/cases", by=one, json=application(programme), expect=201
-    )
+    case = await aid.welfare.call("POST", "/me/cases", by=one, json=application(programme), expect=201)
     assert (case["stage"], case["version"]) == ("submitted", 2)
     mine = await aid.welfare.call("GET", "/me/cases", by=one)
     assert [item["id"] for item in mine["items"]] == [case["id"]]

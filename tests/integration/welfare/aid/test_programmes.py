@@ -60,7 +60,10 @@ async def test_who_may_open_and_who_sees_a_programme(aid: Aid) -> None:
         ({"eligibility": {"all": []}}, "eligibility-empty"),
         ({"eligibility": {"income": 3}}, "eligibility-unknown"),
         ({"eligibility": {"age": {"min": 60, "max": 20}}}, "eligibility-contradictory"),
-        ({"eligibility": {"all": [{"gender": ["male"]}, {"gender": ["female"]}]}}, "eligibility-contradictory"),
+        (
+            {"eligibility": {"all": [{"gender": ["male"]}, {"gender": ["female"]}]}},
+            "eligibility-contradictory",
+        ),
         (
             {"eligibility": {"any": [{"gender": ["male"]}, {"not": {"gender": ["male"]}}]}},
             "eligibility-selects-everybody",
@@ -161,7 +164,9 @@ async def test_caps_of_a_year_count_what_was_granted_anywhere(aid: Aid) -> None:
     elsewhere = await aid.welfare.unit(aid.unit)
     async with aid.welfare.connected() as connection:
         await connection.execute(
-            "UPDATE directory_members SET organisation_id = $1, sequence = 2 WHERE id = $2", elsewhere.id, member.id
+            "UPDATE directory_members SET organisation_id = $1, sequence = 2 WHERE id = $2",
+            elsewhere.id,
+            member.id,
         )
     refused = await aid.step(
         await aid.case(programme, member, requested_fen=100_001), "submission", by=aid.officer, expect=409
