@@ -64,7 +64,6 @@ class Office:
         self.settings, self.issuer, self.urls, self.root = settings, issuer, urls, root
         self.files = files
         self.clock = StoppedClock()
-        assert settings.keys_file
         self.keys = json.loads(settings.keys_file.read_text())
         self.keys["index"]["keys"]["fresh"] = base64.b64encode(secrets.token_bytes(32)).decode()
         self.old = self.keys["index"]["current"]
@@ -81,7 +80,6 @@ class Office:
     async def open(self, *names: str) -> AsyncIterator[Registry]:
         """The HTTP process and the worker with these index keys; a registrar at a unit."""
         settings = self.with_keys(*names)
-        assert settings.keys_file
         database = Database(settings.worker_database_url, pool_size=4, application_name="test-worker")
         roster_jobs = RosterJobs(database, KeyRing.load(settings.keys_file), settings.keys_file, self.clock)
         try:
