@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 
 from shared.contracts.welfare import HardshipClass
-from welfare_service.dossiers.domain import Cause, Exclusion, LineKind, Occupation
+from welfare_service.dossiers.kinds import Cause, Exclusion, LineKind, Occupation
 from welfare_service.rules.domain import RuleKey, RuleSet, Scheme
 
 _MONTHS: Final = 12

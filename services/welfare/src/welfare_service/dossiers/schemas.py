@@ -19,19 +19,21 @@ from welfare_service.dossiers.domain import (
     MAX_REASON,
     MOST_LINES,
     MOST_PERSONS,
+    Dossier,
+    Happening,
+    HistoryEntry,
+    Leaving,
+    Person,
+)
+from welfare_service.dossiers.kinds import (
     Cause,
     CloseReason,
     DocumentType,
-    Dossier,
     Exclusion,
-    Happening,
     Health,
-    HistoryEntry,
     Insurance,
-    Leaving,
     LineKind,
     Occupation,
-    Person,
     Relation,
 )
 from welfare_service.dossiers.records import Decision, Outcome, Review, ReviewKind

@@ -15,16 +15,14 @@ from shared.security.blind_index import blind
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
 from welfare_service.dossiers.classification import Aid, Amount, Inputs, PersonInput
-from welfare_service.dossiers.domain import (
+from welfare_service.dossiers.domain import Dossier, Line, Person
+from welfare_service.dossiers.kinds import (
     DocumentType,
-    Dossier,
     Exclusion,
     Health,
     Insurance,
-    Line,
     LineKind,
     Occupation,
-    Person,
     Relation,
 )
 

@@ -23,17 +23,19 @@ from sqlalchemy.dialects.postgresql import JSONB
 from shared.contracts.welfare import DossierStatus, HardshipClass
 from shared.database.paths import Path
 from welfare_service.dossiers.domain import (
-    Cause,
-    DocumentType,
     Dossier,
     Happening,
-    Health,
     HistoryEntry,
-    Insurance,
     Line,
+    Person,
+)
+from welfare_service.dossiers.kinds import (
+    Cause,
+    DocumentType,
+    Health,
+    Insurance,
     LineKind,
     Occupation,
-    Person,
     Relation,
 )
 from welfare_service.dossiers.records import Decision, Review, ReviewKind

@@ -25,15 +25,12 @@ from welfare_service.dossiers.classification import Amount
 from welfare_service.dossiers.domain import (
     GATHERING,
     UNMASK_DAILY_CAP,
-    Cause,
-    CloseReason,
     Dossier,
-    Exclusion,
     HistoryEntry,
     Leaving,
     Person,
-    Relation,
 )
+from welfare_service.dossiers.kinds import Cause, CloseReason, Exclusion, Relation
 from welfare_service.dossiers.records import ReviewKind
 from welfare_service.dossiers.repository import Filters
 from welfare_service.dossiers.reviews import use_cases as reviews
