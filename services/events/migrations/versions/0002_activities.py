@@ -173,7 +173,23 @@ _MEMBER = """
         WHERE o.path IS NOT NULL AND {which} FOR SHARE OF m
     $$
 """
+# The one update that registrations meet in, apart from the long statement around it: whoever has waited for the row looks at it
+# anew, and PostgreSQL sets up the whole statement again for that, under the lock. With the caller's rights: row-level security holds.
+_TAKE_SEAT = """
+    CREATE FUNCTION take_seat(activity uuid, wanted integer, at timestamptz)
+    RETURNS TABLE (organisation_id uuid, path text, "position" bigint, status text)
+    LANGUAGE plpgsql VOLATILE ROWS 1
+    AS $$ #variable_conflict use_column
+    BEGIN
+        RETURN QUERY UPDATE public.activity_seats AS t
+        SET taken = t.taken + (NOT t.by_lottery AND t.taken < t.seats)::int, last_position = t.last_position + 1
+        WHERE t.activity_id = activity AND t.pool = wanted AND t.is_open AND t.closes_at > at
+        RETURNING t.organisation_id, t.path, t.last_position,
+            CASE WHEN t.by_lottery THEN 'entered' WHEN new.taken > old.taken THEN 'confirmed' ELSE 'waiting' END;
+    END $$
+"""
 _FUNCTIONS = {
+    "take_seat(uuid, integer, timestamptz)": _TAKE_SEAT,
     # Where to widen the scope to, for a member who has no post there: the use case asks for the right to.
     "find_activity_path(uuid)": """
     CREATE FUNCTION find_activity_path(activity uuid) RETURNS text

@@ -79,17 +79,12 @@ def _statement(way: dict[str, str]) -> HotChoice:
         SELECT l.id FROM registrations l
         WHERE l.activity_id = {activity} AND l.member_id = m.id AND l.status <> 'cancelled' LIMIT 1
     ) IS NULL
-), seat AS (
-    UPDATE activity_seats t
-    SET taken = t.taken + (NOT t.by_lottery AND t.taken < t.seats)::int, last_position = t.last_position + 1
-    FROM fit
-    WHERE t.activity_id = {activity} AND t.pool = fit.pool AND t.is_open AND t.closes_at > {_P["at"]}
-    RETURNING fit.member_id, t.activity_id, t.organisation_id, t.path, t.pool, t.last_position AS position,
-        CASE WHEN t.by_lottery THEN 'entered' WHEN new.taken > old.taken THEN 'confirmed' ELSE 'waiting' END AS status
+), seat AS MATERIALIZED (
+    SELECT fit.member_id, fit.pool, t.* FROM fit, take_seat({_P["activity"]}, fit.pool, {_P["at"]}) AS t
 ), r AS (
     INSERT INTO registrations
         (id, activity_id, member_id, organisation_id, path, pool, position, status, registered_at, attended, version)
-    SELECT {_P["id"]}, activity_id, member_id, organisation_id, path, pool, position, status, {_P["at"]}, false, 1 FROM seat
+    SELECT {_P["id"]}, {_P["activity"]}, member_id, organisation_id, path, pool, position, status, {_P["at"]}, false, 1 FROM seat
     RETURNING *, array_position(ARRAY[{_LISTED}], status::text) AS reply
 ), h AS (
     INSERT INTO registration_history (registration_id, version, happening, happened_at, actor_issuer, actor_subject)
