@@ -13,14 +13,15 @@ _HISTORY: Final = """
     WHERE history.entries IS DISTINCT FROM owner.version OR history.newest IS DISTINCT FROM owner.version
 """
 
-#: The record of a draw, entry by entry: 16 bytes of id, 2 of pool, 1 of result (see events_service.lottery).
+#: The record of a draw, entry by entry: 16 bytes of id, 2 of pool, 1 of result, 4 of position (see events_service.lottery).
 _DRAWN: Final = """
-    SELECT encode(substring(b.entries FROM n * 19 + 1 FOR 16), 'hex')::uuid AS id,
-        get_byte(substring(b.entries FROM n * 19 + 17 FOR 2), 0) * 256
-            + get_byte(substring(b.entries FROM n * 19 + 17 FOR 2), 1) AS pool,
-        get_byte(substring(b.entries FROM n * 19 + 19 FOR 1), 0) = 1 AS confirmed, b.number * 10000 + n + 1 AS rank,
-        sha256(sha256(l.seed || l.entries_digest) || substring(b.entries FROM n * 19 + 1 FOR 16)) AS lot
-    FROM lottery_blocks b, generate_series(0, length(b.entries) / 19 - 1) AS n WHERE b.activity_id = l.activity_id
+    SELECT encode(substring(b.entries FROM n * 23 + 1 FOR 16), 'hex')::uuid AS id,
+        get_byte(substring(b.entries FROM n * 23 + 17 FOR 2), 0) * 256
+            + get_byte(substring(b.entries FROM n * 23 + 17 FOR 2), 1) AS pool,
+        get_byte(substring(b.entries FROM n * 23 + 19 FOR 1), 0) = 1 AS confirmed,
+        ('x' || encode(substring(b.entries FROM n * 23 + 20 FOR 4), 'hex'))::bit(32)::int AS position, b.number * 10000 + n + 1 AS rank,
+        sha256(sha256(l.seed || l.entries_digest) || substring(b.entries FROM n * 23 + 1 FOR 16)) AS lot
+    FROM lottery_blocks b, generate_series(0, length(b.entries) / 23 - 1) AS n WHERE b.activity_id = l.activity_id
 """
 
 INVARIANTS: Final[tuple[Invariant, ...]] = (
@@ -85,18 +86,30 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
         f"""
         SELECT l.activity_id FROM lotteries l WHERE l.drawn_at IS NOT NULL AND (
             sha256(l.seed) <> l.commitment
-            OR l.entries <> (SELECT coalesce(sum(length(entries)) / 19, 0) FROM lottery_blocks WHERE activity_id = l.activity_id)
+            OR l.entries <> (SELECT coalesce(sum(length(entries)) / 23, 0) FROM lottery_blocks WHERE activity_id = l.activity_id)
             OR EXISTS (
                 SELECT FROM (
                     SELECT drawn.*, row_number() OVER (ORDER BY lot) AS true_rank,
                         row_number() OVER (PARTITION BY pool ORDER BY lot) AS place
                     FROM ({_DRAWN}) AS drawn
                 ) AS d LEFT JOIN registrations r ON r.id = d.id
-                WHERE d.rank <> d.true_rank OR d.confirmed <> (d.place <= l.seats[d.pool + 1])
-                    OR r.position IS DISTINCT FROM d.place OR r.pool IS DISTINCT FROM d.pool
+                WHERE d.rank <> d.true_rank OR d.position <> d.place OR d.confirmed <> (d.place <= l.seats[d.pool + 1])
+                    OR r.pool IS DISTINCT FROM d.pool
+                    OR (r.position <> d.place AND r.status IN ('confirmed', 'waiting'))
             )
         )
         """,  # noqa: S608 - made of the constant above
+    ),
+    Invariant(
+        "I11",
+        "lottery that is not settled",
+        """
+        SELECT r.activity_id FROM lotteries l JOIN registrations r ON r.activity_id = l.activity_id
+        WHERE l.drawn_at < now() - interval '1 hour' AND r.status = 'entered'
+            AND NOT EXISTS (
+                SELECT FROM jobs j WHERE j.kind = 'lottery.settle' AND j.state IN ('waiting', 'running')
+                    AND j.payload->>'activity_id' = r.activity_id::text)
+        """,
     ),
     Invariant(
         "I11",

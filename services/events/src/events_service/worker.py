@@ -10,7 +10,9 @@ from events_service.activities.jobs import MOVE_ON, MOVE_ON_EVERY, move_on
 from events_service.activities.use_cases import CANCEL_REGISTRATIONS
 from events_service.feedback.tables import feedback
 from events_service.invariants import INVARIANTS
+from events_service.lottery.jobs import settle_lots
 from events_service.lottery.tables import lotteries
+from events_service.lottery.use_cases import SETTLE
 from events_service.registrations.jobs import cancel_registrations
 from events_service.settings import Settings
 from shared.database.engine import Database
@@ -88,6 +90,7 @@ def _jobs(database: Database, ring: KeyRing, clock: Clock) -> JobRunner:
             FORGET_KEYS: forget_keys,
             MOVE_ON: move_on(clock),
             CANCEL_REGISTRATIONS: cancel_registrations(clock),
+            SETTLE: settle_lots(clock),
             UPKEEP_JOB: upkeep_handler(clock),
             WATCH_JOB: watch_handler(INVARIANTS),
             ROTATION_JOB: rotation_handler(ring, WRAPPED_KEYS),

@@ -8,7 +8,10 @@ import asyncpg
 import pytest
 
 from events_service.invariants import INVARIANTS
+from events_service.lottery import domain, repository, use_cases
 from events_service.lottery.domain import digest_of, draw, draw_key
+from shared.database.scope import Scope
+from shared.security.acting import SYSTEM, By
 from tests.support.events import Ground
 from unionhall_cli import lottery as command
 
@@ -152,6 +155,14 @@ async def test_a_quota_draws_among_its_own(ground: Ground) -> None:
     for pool, (all_, seats) in enumerate(((4, 1), (5, 2))):
         results = [one.result for one in entries if one.pool == pool]
         assert results == ["confirmed"] * seats + ["waiting"] * (all_ - seats)
+        rows = await ground.rows(
+            "SELECT id, position, status FROM registrations WHERE activity_id = $1 AND pool = $2 ORDER BY position",
+            UUID(activity),
+            pool,
+        )
+        assert [row["id"] for row in rows] == [one.id for one in entries if one.pool == pool]
+        assert [row["position"] for row in rows] == list(range(1, all_ + 1))
+        assert [row["status"] for row in rows] == results
     assert not list(command.differences(document, entries))
 
 
@@ -168,6 +179,54 @@ async def test_who_moves_up_later_changes_nothing_of_what_was_drawn(ground: Grou
     assert not list(command.differences(document, entries))
 
 
+async def test_a_large_lottery_is_settled_block_by_block_whoever_gives_up_meanwhile(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three entries a block, so that 11 are four blocks; two of those who won give up before they are told."""
+    monkeypatch.setattr(repository, "_RECORD", repository._RECORD.replace("10000", "3"))
+    for module in (use_cases, domain):
+        monkeypatch.setattr(module, "BLOCK", 3)
+    _, activity, organiser, _ = await entered(ground, 11, capacity=7)
+    await close(ground, activity, organiser)
+    await lots(ground, activity, organiser)
+    document, entries = await published(ground, activity, organiser)
+    assert not list(command.differences(document, entries))
+    assert [status for _, status in await ground.statuses(activity)].count("entered") == 8
+    for gone in (entries[4], entries[9]):
+        path = f"/registrations/{gone.id}/cancellation"
+        await ground.call("POST", path, by=organiser, version=1, json={})
+    by = By(SYSTEM, "test", ground.clock.now())
+    for number, goes_on in ((1, True), (2, True), (2, True), (3, True), (4, False)):
+        async with ground.worker.write(Scope.everything()) as session:
+            assert await use_cases.settle(session, UUID(activity), number, by) is goes_on
+            await session.commit()
+    rows = await ground.rows(
+        "SELECT id, status FROM registrations WHERE activity_id = $1 AND status <> 'cancelled' ORDER BY position",
+        UUID(activity),
+    )
+    left = [one.id for one in entries if one not in (entries[4], entries[9])]
+    assert [row["id"] for row in rows] == left
+    assert [row["status"] for row in rows] == ["confirmed"] * 7 + ["waiting"] * 2
+    # The invariant of the record knows blocks of the true size alone.
+    owner = await asyncpg.connect(ground.urls.owner)
+    try:
+        await owner.execute(
+            """
+            WITH whole AS (
+                DELETE FROM lottery_blocks WHERE activity_id = $1 RETURNING number, entries
+            ), one AS (SELECT string_agg(entries, ''::bytea ORDER BY number) AS entries FROM whole)
+            SELECT set_config('test.block', encode(entries, 'hex'), false) FROM one
+            """,
+            UUID(activity),
+        )
+        await owner.execute(
+            "INSERT INTO lottery_blocks VALUES ($1, 0, decode(current_setting('test.block'), 'hex'))",
+            UUID(activity),
+        )
+    finally:
+        await owner.close()
+
+
 async def test_a_result_that_was_changed_by_sql_is_found(ground: Ground) -> None:
     _, activity, organiser, _ = await entered(ground, 6)
     await close(ground, activity, organiser)
@@ -176,12 +235,11 @@ async def test_a_result_that_was_changed_by_sql_is_found(ground: Ground) -> None
     where = "WHERE activity_id = $1"
     try:
         good = await owner.fetchval(f"SELECT entries FROM lottery_blocks {where}", UUID(activity))
-        last = len(good) - 1
-        swapped = good[-19:-1] + good[18:19] + good[19:-19] + good[:18] + good[-1:]
+        swapped = good[-23:-5] + good[18:23] + good[23:-23] + good[:18] + good[-5:]
         for bad, code in (
-            (good[:last] + b"\x01", "lottery-result-differs"),
+            (good[:-5] + b"\x01" + good[-4:], "lottery-result-differs"),
             (swapped, "lottery-order-differs"),
-            (good[19:], "lottery-digest-differs"),
+            (good[23:], "lottery-digest-differs"),
         ):
             await owner.execute(f"UPDATE lottery_blocks SET entries = $2 {where}", UUID(activity), bad)
             document, entries = await published(ground, activity, organiser)

@@ -9,10 +9,8 @@ import pytest
 
 from events_service.activities import repository
 from events_service.activities.plan import Candidate
-from events_service.registrations import use_cases
 from shared.contracts.membership import Role
 from shared.database.scope import Scope
-from shared.security.acting import By
 from tests.support.events import Ground
 
 
@@ -224,38 +222,3 @@ async def test_quotas_are_seats_of_their_units(ground: Ground) -> None:
     assert refused["code"] == "seats-taken"
     units = {"capacity": 9, "quotas": [{"organisation_id": other, "seats": 1}]}
     await ground.call("PUT", f"{path}/seats", by=organiser, version=6, json=units, expect=422)
-
-
-async def test_a_lottery_takes_entries_and_the_draw_gives_the_seats(ground: Ground) -> None:
-    unit = await ground.unit()
-    one = await ground.unit(unit)
-    quotas = [{"organisation_id": one, "seats": 2}]
-    activity, organiser = await ground.activity(unit, capacity=5, mode="lottery", quotas=quotas)
-    members = [*await ground.members(unit, 8), *await ground.members(one, 3)]
-    for member in members:
-        assert (await ground.register(activity, member))["status"] == "entered"
-    await ground.call("POST", f"/activities/{activity}/closing", by=organiser, version=5)
-
-    async def draw() -> tuple[int, int]:
-        async with ground.worker.write(Scope.everything()) as session:
-            by = By("system", "test", ground.clock.now())
-            result = await use_cases.settle_draw(session, UUID(activity), b"k" * 32, by)
-            await session.commit()
-        return tuple(result)
-
-    assert await draw() == (5, 6)
-    assert await draw() == (0, 0)
-    rows = await ground.rows(
-        """
-        SELECT pool, position, status, sha256($2::bytea || uuid_send(id)) AS lot FROM registrations
-        WHERE activity_id = $1 ORDER BY pool, position
-        """,
-        UUID(activity),
-        b"k" * 32,
-    )
-    for pool, seats, entries in ((0, 3, 8), (1, 2, 3)):
-        mine = [row for row in rows if row["pool"] == pool]
-        assert [row["position"] for row in mine] == list(range(1, entries + 1))
-        assert [row["lot"] for row in mine] == sorted(row["lot"] for row in mine)
-        expected = ["confirmed"] * seats + ["waiting"] * (entries - seats)
-        assert [row["status"] for row in mine] == expected

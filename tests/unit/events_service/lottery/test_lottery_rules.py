@@ -114,8 +114,8 @@ def test_the_seed_is_revealed_once_and_only_the_one_committed_to() -> None:
 
 def test_a_block_is_read_as_it_was_written() -> None:
     one, other = new_id(), new_id()
-    block = one.bytes + b"\x00\x02\x01" + other.bytes + b"\x00\x00\x00"
+    block = one.bytes + b"\x00\x02\x01\x00\x00\x00\x05" + other.bytes + b"\x00\x00\x00\x00\x00\x00\x06"
     assert list(unpacked(1, block)) == [
-        Entry(one, 2, BLOCK + 1, is_confirmed=True),
-        Entry(other, 0, BLOCK + 2, is_confirmed=False),
+        Entry(one, 2, BLOCK + 1, 5, is_confirmed=True),
+        Entry(other, 0, BLOCK + 2, 6, is_confirmed=False),
     ]

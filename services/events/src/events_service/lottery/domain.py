@@ -21,15 +21,18 @@ from shared.security.acting import By
 SEED_BYTES: Final = 32
 #: Entries in one block of the record of a draw.
 BLOCK: Final = 10_000
-_ENTRY: Final = struct.Struct(">16sh?")
+_ENTRY: Final = struct.Struct(">16sh?i")
 
 
 class Entry(NamedTuple):
-    """What became of one entry. `rank` counts from 1 over all entries; `pool` is the quota it drew from, 0 for all others."""
+    """What became of one entry. `pool` is the quota it drew from, 0 for all others; `rank` and `position` count from 1, over all
+    entries and within the pool.
+    """
 
     registration_id: UUID
     pool: int
     rank: int
+    position: int
     is_confirmed: bool
 
 
@@ -81,21 +84,21 @@ def digest_of(registration_ids: Iterable[UUID]) -> bytes:
 
 
 def draw(key: bytes, pools: dict[UUID, int], seats: list[int]) -> list[Entry]:
-    """The draw in plain words; `registrations.use_cases.settle_draw` does the same in SQL, and a test compares the two.
+    """The draw in plain words; `repository.record` does the same in SQL, and a test compares the two.
 
     `pools` is the pool of each entry.
     """
     order = sorted(pools, key=lambda one: hashlib.sha256(key + one.bytes).digest())
-    left = list(seats)
+    positions = [0] * len(seats)
     drawn = []
     for rank, one in enumerate(order, 1):
         pool = pools[one]
-        left[pool] -= 1
-        drawn.append(Entry(one, pool, rank, left[pool] >= 0))
+        positions[pool] += 1
+        drawn.append(Entry(one, pool, rank, positions[pool], positions[pool] <= seats[pool]))
     return drawn
 
 
 def unpacked(number: int, block: bytes) -> Iterator[Entry]:
     """The entries of block `number` of a record, in order."""
-    for place, (registration_id, pool, is_confirmed) in enumerate(_ENTRY.iter_unpack(block)):
-        yield Entry(UUID(bytes=registration_id), pool, number * BLOCK + place + 1, is_confirmed)
+    for place, (registration_id, pool, is_confirmed, position) in enumerate(_ENTRY.iter_unpack(block), 1):
+        yield Entry(UUID(bytes=registration_id), pool, number * BLOCK + place, position, is_confirmed)

@@ -20,16 +20,22 @@ _ENTRIES: Final = """
     SELECT count(*) AS entries, sha256(coalesce(string_agg(uuid_send(id), ''::bytea ORDER BY id), ''::bytea)) AS digest
     FROM registrations WHERE activity_id = $1 AND status = 'entered'
 """
+#: $2 key, $3 seats by pool. An entry is packed as `domain.unpacked` reads it.
 _RECORD: Final = f"""
     INSERT INTO lottery_blocks (activity_id, number, entries)
-    SELECT $1, place / {BLOCK}, string_agg(
-        uuid_send(id) || int2send(pool) || CASE WHEN status = 'confirmed' THEN '\\x01'::bytea ELSE '\\x00'::bytea END,
-        ''::bytea ORDER BY place)
+    SELECT $1, (rank - 1) / {BLOCK}, string_agg(
+        uuid_send(id) || int2send(pool) || CASE WHEN position <= ($3::int[])[pool + 1] THEN '\\x01' ELSE '\\x00' END::bytea
+            || int4send(position::int), ''::bytea ORDER BY rank)
     FROM (
-        SELECT id, pool, status, row_number() OVER (ORDER BY sha256($2::bytea || uuid_send(id))) - 1 AS place
-        FROM registrations WHERE activity_id = $1 AND status IN ('confirmed', 'waiting')
-    ) AS ranked GROUP BY place / {BLOCK}
+        SELECT id, pool, row_number() OVER (ORDER BY lot) AS rank, row_number() OVER (PARTITION BY pool ORDER BY lot) AS position
+        FROM (
+            SELECT id, pool, sha256($2::bytea || uuid_send(id)) AS lot FROM registrations
+            WHERE activity_id = $1 AND status = 'entered'
+        ) AS entered
+    ) AS ranked GROUP BY (rank - 1) / {BLOCK}
 """  # noqa: S608 - made of the constant above
+#: Ordering a million entries in memory takes a third of the time.
+_SORT_IN_MEMORY: Final = "SELECT set_config('work_mem', '128MB', true)"
 
 
 async def add_commitment(session: WriteSession, lottery: Lottery) -> None:
@@ -54,15 +60,17 @@ async def get_for_change(session: WriteSession, activity_id: UUID) -> Lottery:
     return _found(await session.scalar(locked.execution_options(populate_existing=True)))
 
 
-async def entries(session: WriteSession, activity_id: UUID) -> tuple[int, bytes]:
+async def count_entries(session: WriteSession, activity_id: UUID) -> tuple[int, bytes]:
     """How many entries there are and the digest of their ids; they stay so while the seats are locked."""
     [row] = await (await driver(session)).fetch(_ENTRIES, activity_id, timeout=_LONG)
     return row["entries"], row["digest"]
 
 
-async def record(session: WriteSession, activity_id: UUID, key: bytes) -> None:
-    """Keep what was drawn, entry by entry in the order of the draw, for good."""
-    await (await driver(session)).execute(_RECORD, activity_id, key, timeout=_LONG)
+async def record(session: WriteSession, activity_id: UUID, key: bytes, seats: list[int]) -> None:
+    """Draw: keep what became of each entry, in the order of the draw, for good. What it means for them is settled after."""
+    connection = await driver(session)
+    await connection.execute(_SORT_IN_MEMORY)
+    await connection.execute(_RECORD, activity_id, key, seats, timeout=_LONG)
 
 
 async def block(session: ReadSession, activity_id: UUID, number: int) -> bytes | None:

@@ -11,11 +11,13 @@ from events_service.activities import repository as activities
 from events_service.activities.domain import Activity
 from events_service.activities.plan import seats_by_pool
 from events_service.lottery import repository
-from events_service.lottery.domain import SEED_BYTES, Lottery, commitment_of
+from events_service.lottery.domain import BLOCK, SEED_BYTES, Lottery, commitment_of, unpacked
 from events_service.own import own_member
 from events_service.registrations import use_cases as registrations
+from events_service.registrations.domain import Lot
 from shared.contracts.events_service import ActivityStage, AdmissionMode
 from shared.database.session import ReadSession, WriteSession
+from shared.jobs.queue import enqueue
 from shared.kernel.clock import Clock
 from shared.kernel.errors import Conflict, NotFound
 from shared.security.acting import By
@@ -23,7 +25,8 @@ from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
 from shared.security.randomness import Draw
 
-SLICE: Final = "lottery"
+#: The job that settles what is more than one block.
+SETTLE: Final = "lottery.settle"
 
 
 def commit_seeds(ring: KeyRing, draw: Draw) -> opening.Told:
@@ -73,14 +76,24 @@ async def draw_lots(
         raise Conflict("lottery-not-closed")
     # Whoever gives up an entry locks the seats first: from here on the entries are those that are drawn.
     await activities.taken_for_change(session, activity_id)
-    entries, digest = await repository.entries(session, activity_id)
+    entries, digest = await repository.count_entries(session, activity_id)
     seed = ring.unwrap(lottery.seed_wrapped or b"")
     seats = seats_by_pool(activity.capacity, activity.quotas)
     key = lottery.reveal(seed, entries, digest, seats, by)
-    drawn = await registrations.settle_draw(session, activity_id, key, by)
-    if drawn.confirmed + drawn.waiting != entries:
-        raise RuntimeError(f"{entries} entries, but {drawn.confirmed} + {drawn.waiting} drawn")
     await session.flush()
-    await repository.record(session, activity_id, key)
+    await repository.record(session, activity_id, key, seats)
     session.audit("lottery.drawn", "activity", activity_id, {"entries": str(entries)}, path=activity.path)
+    await settle(session, activity_id, 0, by)
+    if entries > BLOCK:
+        await enqueue(session, SETTLE, {"activity_id": str(activity_id)})
     return activity, lottery
+
+
+async def settle(session: WriteSession, activity_id: UUID, number: int, by: By) -> bool:
+    """Let the entries of one block of the record have what they drew; False when there is no such block."""
+    block = await repository.block(session, activity_id, number)
+    if block is None:
+        return False
+    lots = [Lot(one.registration_id, one.position, one.is_confirmed) for one in unpacked(number, block)]
+    await registrations.settle_lots(session, activity_id, lots, by)
+    return True

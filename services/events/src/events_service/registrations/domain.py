@@ -55,11 +55,12 @@ class Registration:
             raise StaleVersion("stale-version")
 
 
-class DrawResult(NamedTuple):
-    """How many entries of a lottery have a seat now, and how many wait."""
+class Lot(NamedTuple):
+    """What an entry of a lottery drew: its position in its pool, from 1, and whether that is a seat."""
 
-    confirmed: int
-    waiting: int
+    registration_id: UUID
+    position: int
+    has_seat: bool
 
 
 class Counts(NamedTuple):

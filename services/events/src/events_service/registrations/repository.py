@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, tuple_
 
 from events_service.registrations import statements
-from events_service.registrations.domain import Counts, DrawResult, Registration
+from events_service.registrations.domain import Counts, Lot, Registration
 from events_service.registrations.tables import registrations
 from shared.contracts.events_service import RegistrationStatus
 from shared.database.paths import in_subtree
@@ -132,10 +132,11 @@ async def promote(session: WriteSession, pools: Pools, by: By) -> int:
     return promoted
 
 
-async def draw(session: WriteSession, activity_id: UUID, key: bytes, by: By) -> DrawResult:
-    """Settle all entries by `key`. Seats are locked before."""
-    row = await _run(session, statements.DRAW, by, activity_id, key)
-    return DrawResult(row["confirmed"], row["waiting"])
+async def settle(session: WriteSession, activity_id: UUID, lots: Sequence[Lot], by: By) -> int:
+    """Give these entries what they drew; how many are settled by this. Seats are locked before."""
+    columns = [list(column) for column in zip(*lots, strict=True)]
+    settled: int = (await _run(session, statements.SETTLE, by, activity_id, *columns))["count"]
+    return settled
 
 
 async def attend(session: WriteSession, ids: Sequence[UUID], by: By) -> list[UUID]:

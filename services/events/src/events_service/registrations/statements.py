@@ -80,17 +80,15 @@ PROMOTE: Final = f"""
     SELECT count(*) FROM promoted
 """
 
-#: $5 activity, $6 key: entries in the order of SHA-256(key || id); the first have the free seats of their pool, the others wait.
-DRAW: Final = f"""
-    WITH ranked AS (
-        SELECT e.id, e.pool, row_number() OVER (PARTITION BY e.pool ORDER BY sha256($6::bytea || uuid_send(e.id))) AS place
-        FROM registrations e WHERE e.activity_id = $5::uuid AND e.status = 'entered'
-    ),
-    drawn AS (
-        UPDATE registrations r SET version = r.version + 1, position = ranked.place,
-            status = CASE WHEN ranked.place <= s.seats - s.taken THEN 'confirmed' ELSE 'waiting' END
-        FROM ranked JOIN activity_seats s ON s.activity_id = $5::uuid AND s.pool = ranked.pool
-        WHERE r.id = ranked.id
+#: $5 activity; $6 ids of drawn entries, $7 their positions in their pools, $8 whether the draw gave them a seat. Whoever gave up
+#: since the draw is left out. Gives how many are settled by this.
+SETTLE: Final = f"""
+    WITH drawn AS (
+        UPDATE registrations r SET version = r.version + 1, position = lot.position,
+            status = CASE WHEN lot.has_seat AND lot.position <= s.seats THEN 'confirmed' ELSE 'waiting' END
+        FROM unnest($6::uuid[], $7::bigint[], $8::boolean[]) AS lot (id, position, has_seat), activity_seats s
+        WHERE r.id = lot.id AND r.activity_id = $5::uuid AND r.status = 'entered'
+            AND s.activity_id = $5::uuid AND s.pool = r.pool
         RETURNING r.*
     ),
     given AS (
@@ -99,8 +97,7 @@ DRAW: Final = f"""
         WHERE s.activity_id = $5::uuid AND s.pool = g.pool
     ),
     {_told("drawn", "drawn")}
-    SELECT count(*) FILTER (WHERE status = 'confirmed') AS confirmed, count(*) FILTER (WHERE status = 'waiting') AS waiting
-    FROM drawn
+    SELECT count(*) FROM drawn
 """
 
 #: $5 ids. Gives those that are marked by this; who has no seat, or was marked before, is not.

@@ -13,7 +13,7 @@ from events_service.activities.plan import Quota, seats_by_pool
 from events_service.activities.use_cases import record_change, take
 from events_service.own import find_own_member
 from events_service.registrations import repository
-from events_service.registrations.domain import LEFT_THE_UNION, DrawResult, Registration
+from events_service.registrations.domain import LEFT_THE_UNION, Lot, Registration
 from shared.contracts.events_service import RegistrationStatus
 from shared.database.session import WriteSession
 from shared.kernel.errors import Conflict
@@ -77,12 +77,13 @@ async def change_seats(
     return activity
 
 
-async def settle_draw(session: WriteSession, activity_id: UUID, key: bytes, by: By) -> DrawResult:
-    """Give the seats of a lottery: entries in the order of SHA-256(key || 16 bytes of the id), the first of each pool as many
-    as it has free seats, the others wait in that order. Whoever calls has locked the activity, closed and not drawn before.
+async def settle_lots(session: WriteSession, activity_id: UUID, lots: Sequence[Lot], by: By) -> None:
+    """Give entries of a lottery what they drew. `lots` go on in the order of the draw: the confirmed of a pool come before those
+    who wait, so a seat that somebody gave up since the draw goes to the first who waits.
     """
-    await repository.lock_seats(session, [activity_id])
-    return await repository.draw(session, activity_id, key, by)
+    pools = await repository.lock_seats(session, [activity_id])
+    await repository.settle(session, activity_id, lots, by)
+    await repository.promote(session, pools, by)
 
 
 async def mark_attended(session: WriteSession, registration_ids: Sequence[UUID], by: By) -> list[UUID]:
