@@ -97,6 +97,7 @@ class Welfare:
             "Idempotency-Key": key or str(uuid4()),
             "Accept-Language": language,
         }
+        headers |= request.pop("headers", {})
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         return await self.client.request(method, f"/api/v1{path}", headers=headers, **request)
