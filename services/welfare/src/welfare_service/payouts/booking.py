@@ -129,4 +129,11 @@ def _finding(payout: Payout, by: By, kind: FindingKind, told: Told) -> Finding:
 
 
 def _said(finding: Finding) -> tuple[object, ...]:
-    return finding.kind, finding.line_id, finding.reference, finding.said, finding.amount_fen
+    return (
+        finding.kind,
+        finding.line_id,
+        finding.row_number,
+        finding.reference,
+        finding.said,
+        finding.amount_fen,
+    )

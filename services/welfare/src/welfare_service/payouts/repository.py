@@ -24,7 +24,8 @@ from welfare_service.payouts.tables import payout_findings, payout_lines, payout
 _DUE_LINES: Final = text("""
     SELECT line.id, line.payout_id FROM payout_lines line JOIN payouts payout ON payout.id = line.payout_id
     WHERE line.state IN ('unknown', 'accepted') AND payout.channel = 'bank'
-      AND (line.asked_at IS NULL OR line.asked_at < :now - greatest(:patience, (:now - line.handed_at) / 10))
+      AND (line.asked_at IS NULL OR line.asked_at
+        < CAST(:now AS timestamptz) - greatest(CAST(:patience AS interval), (CAST(:now AS timestamptz) - line.handed_at) / 10))
     ORDER BY line.asked_at NULLS FIRST, line.id LIMIT :limit
 """)
 
