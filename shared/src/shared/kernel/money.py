@@ -9,7 +9,7 @@ Fen = NewType("Fen", int)
 
 #: One hundred billion yuan: above any union budget, far below the limit of a 64-bit column.
 MAX_FEN = 10_000_000_000_000
-_YUAN = re.compile(r"\d{1,12}(\.\d{1,2})?")
+_YUAN = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 
 
 def fen(amount: int) -> Fen:
