@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -222,7 +223,7 @@ async def test_cases_and_programmes_go_to_the_last_successor_in_any_order(
     async with stream.consuming(eventually):
         for event in reversed(facts) if backwards else facts:
             await stream.send(event)
-            await eventually(lambda event=event: _is_known(aid, event))
+            await eventually(partial(_is_known, aid, event))
         await eventually(lambda: _stands(aid, "cases", waiting["id"], third))
         await eventually(lambda: _stands(aid, "programmes", programme["id"], third))
         await stream.send(*facts)

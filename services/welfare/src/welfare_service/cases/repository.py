@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.contracts.welfare import CaseStage
@@ -205,12 +205,17 @@ async def work(session: ReadSession, rights: Rights, limit: int) -> list[tuple[s
     """Up to `limit` cases of each kind that wait for this user, with the kind; those due first. No row of history is read."""
     found: list[tuple[str, AidCase]] = []
     await session.execute(_PLAN_ANEW)
-    for kind, condition in kinds_of_work(rights):
-        statement = (
-            select(AidCase).where(_WAITS, condition).order_by(cases.c.due_on, cases.c.stage_since, cases.c.id)
-        )
-        found += [(kind, case) for case in await session.scalars(statement.limit(limit))]
+    for kind, statement in work_statements(rights, limit):
+        found += [(kind, case) for case in await session.scalars(statement)]
     return found
+
+
+def work_statements(rights: Rights, limit: int) -> list[tuple[str, Select[AidCase]]]:
+    """What `work` asks: one range of an index on what waits for each kind and subtree."""
+    ordered = (
+        select(AidCase).where(_WAITS).order_by(cases.c.due_on, cases.c.stage_since, cases.c.id).limit(limit)
+    )
+    return [(kind, ordered.where(condition)) for kind, condition in kinds_of_work(rights)]
 
 
 def kinds_of_work(rights: Rights) -> list[tuple[str, ColumnElement[bool]]]:

@@ -6,7 +6,7 @@ Order of locks: a unit, then the case (several in order of id), then the member'
 from uuid import UUID
 
 from shared.contracts.welfare import CaseStage, DossierStatus
-from shared.database.session import WriteSession
+from shared.database.session import ReadSession, WriteSession
 from shared.directory.members import MemberReference, read_members, read_own_member, require_fresh
 from shared.directory.organisations import place_of_organisation
 from shared.kernel.errors import Conflict, Forbidden, NotFound, StaleReplica
@@ -220,7 +220,7 @@ async def read(session: WriteSession, caller: Caller, case_id: UUID) -> AidCase:
     return case
 
 
-async def member_to_ask_about(session: WriteSession, caller: Caller, action: Action, case_id: UUID) -> UUID:
+async def member_to_ask_about(session: ReadSession, caller: Caller, action: Action, case_id: UUID) -> UUID:
     """Whose birth to ask for before a decision, if the decision is the caller's at all."""
     case = await repository.get(session, case_id)
     caller.require(action, case.path)
