@@ -174,7 +174,8 @@ _MEMBER = """
     $$
 """
 # The one update that registrations meet in, apart from the long statement around it: whoever has waited for the row looks at it
-# anew, and PostgreSQL sets up the whole statement again for that, under the lock. With the caller's rights: row-level security holds.
+# anew, and PostgreSQL sets up the whole statement again for that, under the lock. With the caller's rights, so that row-level
+# security holds.
 _TAKE_SEAT = """
     CREATE FUNCTION take_seat(activity uuid, wanted integer, at timestamptz)
     RETURNS TABLE (organisation_id uuid, path text, "position" bigint, status text)

@@ -65,7 +65,7 @@ async def test_only_the_own_place_or_one_in_charge(ground: Ground) -> None:
 
 async def test_once_it_has_begun_a_place_stands(ground: Ground) -> None:
     unit = await ground.unit()
-    activity, organiser = await ground.activity(unit)
+    activity, _ = await ground.activity(unit)
     [member] = await ground.members(unit)
     place = await ground.register(activity, member)
     path = f"/registrations/{place['id']}/cancellation"
@@ -121,7 +121,7 @@ async def test_an_activity_called_off_takes_back_all_places(ground: Ground) -> N
     assert done["stage"] == "cancelled"
     [job] = await ground.rows("SELECT kind FROM jobs WHERE payload->>'activity_id' = $1", activity)
     assert job["kind"] == "registrations.cancel"
-    ended = []
+    ended: list[int] = []
     while not ended or ended[-1]:
         async with ground.worker.write(Scope.everything()) as session:
             by = By("system", "test", ground.clock.now())

@@ -120,7 +120,7 @@ async def test_only_while_registration_is_open(ground: Ground) -> None:
     ],
 )
 async def test_the_audience_in_sql_and_in_words_is_one(
-    ground: Ground, audience: dict[str, Any], changes: dict[str, Any], is_welcome: bool
+    ground: Ground, audience: dict[str, Any], changes: dict[str, Any], *, is_welcome: bool
 ) -> None:
     unit = await ground.unit()
     activity, _ = await ground.activity(unit, audience=audience)

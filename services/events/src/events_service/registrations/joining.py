@@ -70,10 +70,10 @@ def _statement(way: dict[str, str]) -> HotChoice:
 ), m AS MATERIALIZED (
     SELECT found.* FROM placed, {way["member"]} AS found
 ), fit AS MATERIALIZED (
-    SELECT m.id AS member_id, coalesce((
+    SELECT m.id AS member_id, CASE WHEN a.quotas = '[]' THEN 0 ELSE coalesce((
         SELECT q.pool FROM activity_seats q JOIN directory_organisations u ON u.id = q.unit_id
         WHERE q.activity_id = {activity} AND m.path ^@ u.path ORDER BY length(u.path) DESC LIMIT 1
-    ), 0) AS pool
+    ), 0) END AS pool
     FROM m JOIN activities a ON a.id = {activity}
     WHERE {way["allowed"]} AND {welcomes(_P["on"])} AND (
         SELECT l.id FROM registrations l
@@ -131,9 +131,7 @@ async def register_member(
     raise Unavailable("database-busy", retry_after=1)
 
 
-async def _run(
-    statement: HotChoice, hot: HotCall, by: By, activity_id: UUID, *more: Any
-) -> Response | None:
+async def _run(statement: HotChoice, hot: HotCall, by: By, activity_id: UUID, *more: Any) -> Response | None:
     """The reply; None when the rows do not allow it."""
     registration_id = new_id()
     replies = [
