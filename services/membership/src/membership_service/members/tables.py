@@ -172,7 +172,8 @@ transfers = Table(
     ),
 )
 
-#: How often a user unmasked on one day of China (`kind` unmask) or met a person registered elsewhere (`kind` hint).
+#: How often a user on one day of China unmasked (`kind` unmask), met a person registered elsewhere (hint; in rosters
+#: roster-hint), or asked for one whom nobody knows (miss).
 daily_uses = Table(
     "daily_uses",
     metadata,
