@@ -1,7 +1,6 @@
 """What benches stand on: a durable PostgreSQL and a Kafka with a heap of 1 GB of the local stack, services as real processes."""
 
 import asyncio
-import gc
 import logging
 import os
 import secrets
@@ -22,6 +21,7 @@ from local_stack.plan import python_process
 from local_stack.processes import LOOPBACK, ChildProcess, free_port
 from shared.contracts.envelope import Topic
 from shared.database.provision import DatabaseUrls
+from shared.kernel import collector
 from shared.messaging.topics import declared_topics, ensure_topics, progress_topic
 from shared.security.keys import new_ring_json
 from shared.testing.databases import DatabaseFactory, run_apart
@@ -179,9 +179,8 @@ def _published(issuer: Issuer) -> Iterator[str]:
 
 
 async def calm(url: str) -> None:
-    """Before a measure: what is left from before is written out, what lives is left alone by the collector, as in a worker."""
+    """Before a measure: what is left from before is written out, and the collector is set as in every process of the product."""
     connection = await asyncpg.connect(url)
     await connection.execute("CHECKPOINT")
     await connection.close()
-    gc.collect()
-    gc.freeze()
+    collector.settle()

@@ -31,7 +31,7 @@ def test_reads_of_a_known_partition_wait_in_order() -> None:
     intake.add({FIRST: [Record(0, 8)]})
     assert intake.count == 3
     taken = intake.take()
-    assert [read.record.offset for read in taken[FIRST]] == [4, 7, 8]
+    assert [record.offset for record, _ in taken[FIRST]] == [4, 7, 8]
     assert (intake.count, intake.take()) == (0, {})
 
 
@@ -53,10 +53,10 @@ def test_a_partition_that_goes_takes_what_was_read_ahead_with_it() -> None:
     assert (intake.count, set(intake.take())) == (1, {FIRST})
     intake.know(SECOND)
     intake.add({SECOND: [Record(1, 9)]})
-    assert [read.record.offset for read in intake.take()[SECOND]] == [9]
+    assert [record.offset for record, _ in intake.take()[SECOND]] == [9]
 
 
 def test_a_record_that_is_no_event_says_why() -> None:
-    good, bad = decode([Record(0, 1), Record(0, 2, headers=[])])
-    assert isinstance(good.event, Received)
-    assert isinstance(bad.event, UnreadableEvent)
+    (_, good), (_, bad) = decode([Record(0, 1), Record(0, 2, headers=[])])
+    assert isinstance(good, Received)
+    assert isinstance(bad, UnreadableEvent)

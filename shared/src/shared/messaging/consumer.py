@@ -263,7 +263,7 @@ class Consumer:
         self, kafka: AIOKafkaConsumer, batch: dict[TopicPartition, list[Read]], seconds: float
     ) -> None:
         CONSUMER_BATCH.labels(consumer=self.name).observe(seconds)
-        last = {place: reads[-1].record for place, reads in batch.items()}
+        last = {place: reads[-1][0] for place, reads in batch.items()}
         behind = any((kafka.highwater(place) or 0) > record.offset + 1 for place, record in last.items())
         newest: float = max(record.timestamp for record in last.values()) / 1000
         age = max(0.0, self._clock.now().timestamp() - newest)

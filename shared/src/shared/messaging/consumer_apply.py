@@ -108,8 +108,8 @@ class Applier:
     async def _apply(self, reads: Sequence[Read]) -> None:
         """One transaction: move the offsets, bury what is unreadable, hand the rest to the handler."""
         moves = self._moves(reads)
-        events = [read.event for read in reads if isinstance(read.event, Received)]
-        unreadable = [(read.record, read.event) for read in reads if isinstance(read.event, UnreadableEvent)]
+        events = [event for _, event in reads if isinstance(event, Received)]
+        unreadable = [(record, event) for record, event in reads if isinstance(event, UnreadableEvent)]
         crash_point("consumer.before_database")
         async with self._database.write(Scope.everything()) as session:
             connection = await driver(session)
@@ -204,7 +204,7 @@ class Applier:
                 async with self._database.write(Scope.everything()) as session:
                     connection = await driver(session)
                     await self._move(connection, moves)
-                    await self._bury(connection, read.record, error, tries=tries)
+                    await self._bury(connection, read[0], error, tries=tries)
                     await session.commit()
             except Fenced:
                 raise

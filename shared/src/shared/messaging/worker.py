@@ -5,7 +5,6 @@
 
 import argparse
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from shared.kernel import collector
 from shared.kernel.texts import language_of, text
 from shared.messaging.parts import Part, Reason
 from shared.observability.logs import configure_logs
@@ -89,9 +89,7 @@ async def run_worker(setup: WorkerSetup, argv: Sequence[str]) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    # What was loaded so far lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+    collector.settle()
     health = Health(setup.host, setup.port, parts, stop)
     serving = asyncio.create_task(health.serve())
     tasks = [asyncio.create_task(part.run(stop), name=part.name) for part in parts]

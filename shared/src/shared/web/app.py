@@ -1,6 +1,5 @@
 """The app factory of every HTTP process, and how it is served."""
 
-import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from shared.database.engine import Database
+from shared.kernel import collector
 from shared.kernel.clock import Clock, SystemClock
 from shared.observability.http import NO_TELEMETRY_OF_FASTAPI, Observed
 from shared.observability.logs import configure_logs
@@ -110,9 +110,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         for start in setup.on_start:
             await start(app)
-        # What lives from here on lives for ever: it need not be looked at by every collection.
-        gc.collect()
-        gc.freeze()
+        collector.settle()
         yield
         for stop in setup.on_stop:
             await stop(app)
