@@ -97,7 +97,7 @@ def verify(
 
 
 def differences(published: dict[str, Any], entries: Sequence[Entry]) -> Iterator[Difference]:
-    """What of a published draw is not as it must be, by the rules of docs/lottery.md."""
+    """What of a published draw is not as it must be, by the rules of docs/runbooks/lottery.md."""
     seed, seats = bytes.fromhex(published["seed"]), published["seats"]
     if hashlib.sha256(seed).hexdigest() != published["commitment"]:
         yield Difference("lottery-seed-differs", {})

@@ -15,13 +15,15 @@ _HISTORY: Final = """
 
 #: The record of a draw, entry by entry: 16 bytes of id, 2 of pool, 1 of result, 4 of position (see events_service.lottery).
 _DRAWN: Final = """
-    SELECT encode(substring(b.entries FROM n * 23 + 1 FOR 16), 'hex')::uuid AS id,
-        get_byte(substring(b.entries FROM n * 23 + 17 FOR 2), 0) * 256
-            + get_byte(substring(b.entries FROM n * 23 + 17 FOR 2), 1) AS pool,
-        get_byte(substring(b.entries FROM n * 23 + 19 FOR 1), 0) = 1 AS confirmed,
-        ('x' || encode(substring(b.entries FROM n * 23 + 20 FOR 4), 'hex'))::bit(32)::int AS position, b.number * 10000 + n + 1 AS rank,
-        sha256(sha256(l.seed || l.entries_digest) || substring(b.entries FROM n * 23 + 1 FOR 16)) AS lot
-    FROM lottery_blocks b, generate_series(0, length(b.entries) / 23 - 1) AS n WHERE b.activity_id = l.activity_id
+    SELECT encode(substring(e FROM 1 FOR 16), 'hex')::uuid AS id, get_byte(e, 16) * 256 + get_byte(e, 17) AS pool,
+        get_byte(e, 18) = 1 AS confirmed, ('x' || encode(substring(e FROM 20), 'hex'))::bit(32)::int AS position, rank,
+        sha256(key || substring(e FROM 1 FOR 16)) AS lot
+    FROM (
+        SELECT substring(b.entries FROM n * 23 + 1 FOR 23) AS e, b.number * 10000 + n + 1 AS rank,
+            sha256(l.seed || l.entries_digest) AS key
+        FROM lottery_blocks b, generate_series(0, length(b.entries) / 23 - 1) AS n WHERE b.activity_id = l.activity_id
+        OFFSET 0
+    ) AS packed
 """
 
 INVARIANTS: Final[tuple[Invariant, ...]] = (

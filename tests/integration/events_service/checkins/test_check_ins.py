@@ -19,7 +19,8 @@ async def begun(
         {"starts_at": (start + after).isoformat(), "ends_at": (start + after + 3 * HOUR).isoformat()}
         for after in (timedelta(), timedelta(days=1))
     ]
-    activity, organiser = await ground.activity(unit, **{"capacity": 5, "sessions": sessions} | changes)
+    plan: dict[str, Any] = {"capacity": 5, "sessions": sessions} | changes
+    activity, organiser = await ground.activity(unit, **plan)
     members = await ground.members(unit, number)
     registrations = [(await ground.register(activity, member))["id"] for member in members]
     await ground.call("POST", f"/activities/{activity}/closing", by=organiser, version=5)

@@ -107,7 +107,8 @@ def test_the_seed_is_revealed_once_and_only_the_one_committed_to() -> None:
         lottery.reveal(SEED[::-1], 0, digest, [1], BY)
     assert lottery.seed is None
     assert lottery.reveal(SEED, 0, digest, [1], BY) == hashlib.sha256(SEED + digest).digest()
-    assert (lottery.seed, lottery.seed_wrapped) == (SEED, None)
+    revealed: tuple[bytes | None, bytes | None] = (lottery.seed, lottery.seed_wrapped)
+    assert revealed == (SEED, None)
     with pytest.raises(Conflict, match="lottery-drawn"):
         lottery.reveal(SEED, 0, digest, [1], BY)
 
