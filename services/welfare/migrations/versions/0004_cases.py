@@ -108,7 +108,7 @@ _TABLES = (
     f"CREATE INDEX ix_cases_waiting ON cases (path, id) WHERE {_WAITING}",
     f"CREATE INDEX ix_cases_due ON cases (due_on, stage_since) WHERE {_WAITING}",
     "CREATE INDEX ix_cases_mendable ON cases (drafted_by_subject, drafted_by_issuer) WHERE stage IN ('draft', 'returned')",
-    "CREATE INDEX ix_cases_helped ON cases (approved_on, member_id) WHERE approved_on IS NOT NULL",
+    "CREATE INDEX ix_cases_helped ON cases (approved_on, member_id, programme_id) WHERE approved_on IS NOT NULL",
     """
     CREATE TABLE case_history (
         case_id UUID NOT NULL,
@@ -176,11 +176,22 @@ _FUNCTIONS = {
         WHERE c.member_id = member AND c.approved_on IS NOT NULL
     $$
     """,
+    # The household's file may be kept by another unit than the member's: what is said of it here is who, and nothing else.
+    "members_of_class(text[])": """
+    CREATE FUNCTION members_of_class(classes text[]) RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+    AS $$
+        SELECT person.member_id FROM public.dossiers AS dossier
+        JOIN public.dossier_persons AS person ON person.dossier_id = dossier.id
+        WHERE dossier.status = 'open' AND dossier.hardship_class = ANY (classes)
+          AND person.is_standing AND person.member_id IS NOT NULL
+    $$
+    """,
     "helped_since(date, uuid)": """
     CREATE FUNCTION helped_since(since date, programme uuid) RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
     AS $$
-        SELECT DISTINCT c.member_id FROM public.cases AS c
+        SELECT c.member_id FROM public.cases AS c
         WHERE c.approved_on > since AND (programme IS NULL OR c.programme_id = programme)
     $$
     """,

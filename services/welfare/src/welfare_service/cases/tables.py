@@ -86,7 +86,13 @@ cases = Table(
         "drafted_by_issuer",
         postgresql_where=text("stage IN ('draft', 'returned')"),
     ),
-    Index("ix_cases_helped", "approved_on", "member_id", postgresql_where=text("approved_on IS NOT NULL")),
+    Index(
+        "ix_cases_helped",
+        "approved_on",
+        "member_id",
+        "programme_id",
+        postgresql_where=text("approved_on IS NOT NULL"),
+    ),
 )
 
 case_history = Table(

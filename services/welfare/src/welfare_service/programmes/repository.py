@@ -36,10 +36,7 @@ from welfare_service.programmes.tables import programmes
 BELONGING: Final = (MemberStatus.ACTIVE, MemberStatus.TRANSFERRING, MemberStatus.RETAINED)
 
 _COLUMNS: Final = {Criterion.GENDER: "m.gender", Criterion.EMPLOYMENT_FORM: "m.employment_form"}
-_IN_DOSSIERS: Final = """m.id IN (
-    SELECT person.member_id FROM dossiers AS dossier JOIN dossier_persons AS person ON person.dossier_id = dossier.id
-    WHERE dossier.status = 'open' AND dossier.hardship_class {condition}
-        AND person.is_standing AND person.member_id IS NOT NULL)"""
+_OF_CLASS: Final = "m.id IN (SELECT c.member_id FROM members_of_class({classes}) AS c (member_id))"
 _NOT_HELPED: Final = """
     m.id NOT IN (SELECT h.member_id FROM helped_since({since}, CAST({programme} AS uuid)) AS h (member_id))
 """
@@ -247,9 +244,8 @@ def _one_of(criterion: Criterion, values: frozenset[str], into: Compiled) -> str
     if criterion is not Criterion.HARDSHIP_CLASS:
         return f"{_COLUMNS[criterion]} = ANY ({into.bind(sorted(values))})"
     if HardshipClass.NONE not in values:
-        return _IN_DOSSIERS.format(condition=f"= ANY ({into.bind(sorted(values))})")
-    others = sorted(set(HardshipClass) - values)
-    return "NOT " + _IN_DOSSIERS.format(condition=f"= ANY ({into.bind(others)})")
+        return _OF_CLASS.format(classes=into.bind(sorted(values)))
+    return "NOT " + _OF_CLASS.format(classes=into.bind(sorted(set(HardshipClass) - values)))
 
 
 def _age(age: Age, into: Compiled) -> str:
