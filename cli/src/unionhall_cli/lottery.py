@@ -18,6 +18,8 @@ from unionhall_cli.options import Json, Out, Registrar, group
 from unionhall_cli.output import both, give_up, say, show_json, words
 
 REGISTRAR = "registrar-province"
+#: What a verification needs of a lottery.
+_PUBLISHED = ("activity_id", "commitment", "entries", "entries_digest", "seats", "seed", "drawn_at")
 
 app = group("抽签", "Lotteries")
 
@@ -141,7 +143,8 @@ def _ask(user: str, activity: UUID | None) -> tuple[dict[str, Any], list[Entry]]
 def _read(file: Path) -> tuple[dict[str, Any], list[Entry]]:
     try:
         saved = json.loads(file.read_text("utf-8"))
-        return saved["lottery"], [_entry(*one) for one in saved["entries"]]
+        published = {name: saved["lottery"][name] for name in _PUBLISHED}
+        return published, [_entry(*one) for one in saved["entries"]]
     except (ValueError, KeyError, TypeError):
         give_up("lottery-file-unreadable", name=str(file))
 
