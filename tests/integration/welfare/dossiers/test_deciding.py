@@ -191,7 +191,7 @@ async def test_a_member_who_leaves_makes_one_review_task_that_somebody_completes
         made["number"],
         True,
     )
-    done = {"by": office.officer, "json": {"outcome": "unchanged"}}
+    done: dict[str, Any] = {"by": office.officer, "json": {"outcome": "unchanged"}}
     await office.welfare.refused("not-found", 404, "POST", f"{path}/{new_id()}/completion", **done)
     await office.welfare.refused(
         "not-allowed", 403, "POST", f"{path}/{review['id']}/completion", **done | {"by": office.approver}

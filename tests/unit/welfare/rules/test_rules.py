@@ -75,7 +75,7 @@ def test_the_nearest_place_holds_and_only_what_was_looked_up_is_remembered() -> 
     near, far = rule(RuleKey.DIBAO_LINE, 2, "1/2/"), rule(RuleKey.DIBAO_LINE, 1)
     other = rule(RuleKey.MINIMUM_WAGE, 3)
     rules = RuleSet([near, far, other])
-    assert rules.used == ()
+    assert not rules.used
     assert rules.fen(RuleKey.DIBAO_LINE) == 2
     assert [(used.key, used.id, used.version) for used in rules.used] == [(RuleKey.DIBAO_LINE, near.id, 1)]
 
