@@ -11,10 +11,11 @@ import pytest
 
 from events_service.invariants import INVARIANTS
 from events_service.worker import WRAPPED_KEYS
+from shared.contracts.membership import MEMBERS
 from shared.database.scope import Scope
 from shared.security.keys import KeyRing, new_ring_json
 from shared.security.rotation import keys_in_use, rewrap_batch
-from tests.support.events import Ground
+from tests.support.events import Ground, received
 
 
 async def lived(ground: Ground, unit: str) -> tuple[str, str, str]:
@@ -31,6 +32,29 @@ async def lived(ground: Ground, unit: str) -> tuple[str, str, str]:
     body = {"score": 5, "comment": "很好"}
     await ground.call("POST", f"/registrations/{registration}/feedback", by=f"user-{member}", json=body)
     return activity, organiser, registration
+
+
+async def test_of_an_erased_member_neither_words_nor_calendar_stay(ground: Ground) -> None:
+    unit = await ground.unit()
+    kept = [await lived(ground, unit) for _ in range(2)]
+    members = []
+    for _, _, registration in kept:
+        [row] = await ground.rows("SELECT member_id FROM registrations WHERE id = $1", UUID(registration))
+        members.append(row["member_id"])
+        await ground.call("POST", "/me/calendar", by=f"user-{row['member_id']}", expect=201)
+    at = ground.clock.now()
+    await ground.take_effect(received(MEMBERS.name, "member.erased", members[0], 2, None, at))
+    for member, left in ((members[0], 0), (members[1], 1)):
+        words = await ground.rows(
+            """
+            SELECT r.satisfaction, f.comment_sealed, f.data_key_wrapped FROM feedback f
+            JOIN registrations r ON r.id = f.registration_id WHERE r.member_id = $1
+            """,
+            member,
+        )
+        assert words[0]["satisfaction"] == 5
+        assert sum(words[0][name] is not None for name in ("comment_sealed", "data_key_wrapped")) == 2 * left
+        assert len(await ground.rows("SELECT FROM calendar_feeds WHERE member_id = $1", member)) == left
 
 
 @pytest.mark.parametrize("table", ["lotteries", "lottery_blocks", "check_ins", "feedback"])

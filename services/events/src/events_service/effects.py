@@ -10,7 +10,9 @@ from uuid import UUID
 
 from events_service.activities import repository as activities
 from events_service.activities.use_cases import hand_over
+from events_service.calendars import repository as calendars
 from events_service.consumers import EFFECTS
+from events_service.feedback import repository as feedback
 from events_service.registrations import use_cases as registrations
 from shared.contracts.envelope import Received
 from shared.contracts.membership import (
@@ -49,6 +51,10 @@ def handler(moved_along: Sequence[str], clock: Clock) -> Handler:
         gone = {event.subject: event.time for event in sorted(events, key=_sequence) if event.type in _LEFT}
         if gone:
             await registrations.cancel_of_members(session, gone, by)
+        erased = [event.subject for event in events if event.type == MEMBER_ERASED]
+        if erased:
+            await feedback.forget(session, erased)
+            await calendars.forget(session, erased)
 
     return apply
 

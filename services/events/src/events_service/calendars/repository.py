@@ -1,5 +1,6 @@
 """Every query of calendar feeds."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,6 +20,7 @@ _KEEP: Final = text("""
 _PLACES: Final = text("""
     SELECT registration_id, confirmed, title, description, place, sessions, sequence, stamp FROM calendar_of(:hash, :since)
 """)
+_FORGET: Final = text("DELETE FROM calendar_feeds WHERE member_id = ANY (:members)")
 _SESSIONS: Final = TypeAdapter(tuple[Session, ...])
 
 
@@ -50,3 +52,8 @@ async def places(session: ReadSession, token_hash: bytes, since: datetime) -> li
         )
         for row in rows
     ]
+
+
+async def forget(session: WriteSession, member_ids: Sequence[UUID]) -> None:
+    """End the feeds of erased members."""
+    await session.execute(_FORGET, {"members": list(member_ids)})

@@ -15,6 +15,11 @@ _SCORES: Final = text("""
 """)
 #: Waits for a twin that says something of the same registration at the same moment.
 _LOCK: Final = text("SELECT FROM registrations WHERE id = :id FOR NO KEY UPDATE")
+#: The score stays in the figures; the comment goes, and the key that it was sealed under.
+_FORGET: Final = text("""
+    UPDATE feedback f SET comment_sealed = NULL, data_key_wrapped = NULL, key_version = NULL
+    FROM registrations r WHERE r.id = f.registration_id AND r.member_id = ANY (:members) AND f.comment_sealed IS NOT NULL
+""")
 
 
 async def get_for_change(session: WriteSession, registration_id: UUID) -> Feedback | None:
@@ -49,3 +54,8 @@ async def comments(
     if after:
         found = found.where(columns.id > after)
     return (await session.scalars(found.order_by(columns.id).limit(limit))).all()
+
+
+async def forget(session: WriteSession, member_ids: Sequence[UUID]) -> None:
+    """Take away what erased members wrote."""
+    await session.execute(_FORGET, {"members": list(member_ids)})
