@@ -72,7 +72,7 @@ class CaseMachine(RuleBasedStateMachine):
             created_at=NOW,
             updated_at=NOW,
         )
-        self.entries: list[HistoryEntry] = [self.case.begin(self.act("officer"))]
+        self.entries: list[HistoryEntry] = [self.case.draft(self.act("officer"))]
         self.stage = "draft"
         self.touched: set[User] = {("i", "officer")}
         self.flag: FlagReason | None = None

@@ -175,7 +175,7 @@ class AidCase:
         if version != self.version:
             raise StaleVersion("stale-version")
 
-    def begin(self, act: Act) -> HistoryEntry:
+    def draft(self, act: Act) -> HistoryEntry:
         """A fresh application; version 1."""
         return self._step(Happening.DRAFTED, act)
 

@@ -269,7 +269,7 @@ async def _begin(
         updated_at=by.at,
         **{name: getattr(private, name) for name in type(private).__dataclass_fields__},
     )
-    entry = case.begin(Act(by, by.today))
+    entry = case.draft(Act(by, by.today))
     repository.add(session, case)
     return case, entry
 
