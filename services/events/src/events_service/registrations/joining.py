@@ -81,11 +81,15 @@ def _statement(way: dict[str, str]) -> HotChoice:
     ) IS NULL
 ), seat AS MATERIALIZED (
     SELECT fit.member_id, fit.pool, t.* FROM fit, take_seat({_P["activity"]}, fit.pool, {_P["at"]}) AS t
-), r AS (
+), r AS MATERIALIZED (
+    SELECT {_P["id"]} AS id, {_P["activity"]} AS activity_id, member_id, organisation_id, path, pool, position, status,
+        {_P["at"]} AS registered_at, false AS attended, NULL::smallint AS satisfaction,
+        array_position(ARRAY[{_LISTED}], status) AS reply
+    FROM seat
+), i AS (
     INSERT INTO registrations
         (id, activity_id, member_id, organisation_id, path, pool, position, status, registered_at, attended, version)
-    SELECT {_P["id"]}, {_P["activity"]}, member_id, organisation_id, path, pool, position, status, {_P["at"]}, false, 1 FROM seat
-    RETURNING *, array_position(ARRAY[{_LISTED}], status::text) AS reply
+    SELECT id, activity_id, member_id, organisation_id, path, pool, position, status, registered_at, attended, 1 FROM r
 ), h AS (
     INSERT INTO registration_history (registration_id, version, happening, happened_at, actor_issuer, actor_subject)
     SELECT id, 1, 'registered', {_P["at"]}, {_P["issuer"]}, {_P["subject"]} FROM r
