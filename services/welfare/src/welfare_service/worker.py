@@ -20,6 +20,7 @@ from shared.settings import WORKER_NEEDS, load
 from shared.web.idempotency import forget_old_keys
 from shared.web.invariants import WATCH_EVERY, WATCH_JOB, watch_handler
 from welfare_service import consumers, effects
+from welfare_service.cases.tables import cases
 from welfare_service.dossiers import jobs as dossier_jobs
 from welfare_service.dossiers.tables import dossier_persons, dossiers
 from welfare_service.invariants import INVARIANTS
@@ -44,7 +45,7 @@ MOVED_ALONG: Final[tuple[str, ...]] = (
 
 
 #: All keys that are wrapped by the key-encryption key.
-WRAPPED_KEYS: Final = (WrappedKeys(dossiers), WrappedKeys(dossier_persons))
+WRAPPED_KEYS: Final = (WrappedKeys(dossiers), WrappedKeys(dossier_persons), WrappedKeys(cases))
 
 
 def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
@@ -88,6 +89,7 @@ def _jobs(settings: Settings, database: Database, ring: KeyRing, clock: Clock) -
             payouts.ASK: payout_jobs.ask,
             dossier_jobs.RECHECK: dossier_jobs.recheck(clock),
             dossier_jobs.FORGET_USES: dossier_jobs.forget_uses(clock),
+            dossier_jobs.REINDEX: dossier_jobs.reindex(ring),
             CHAIN_JOB: chain_handler(ring),
             FORGET_KEYS: forget_keys,
             UPKEEP_JOB: upkeep_handler(clock),
@@ -98,6 +100,7 @@ def _jobs(settings: Settings, database: Database, ring: KeyRing, clock: Clock) -
             payouts.ASK: payouts.ASK_EVERY,
             dossier_jobs.RECHECK: dossier_jobs.RECHECK_EVERY,
             dossier_jobs.FORGET_USES: dossier_jobs.FORGET_USES_EVERY,
+            dossier_jobs.REINDEX: dossier_jobs.REINDEX_EVERY,
             CHAIN_JOB: CHAIN_EVERY,
             FORGET_KEYS: FORGET_KEYS_EVERY,
             UPKEEP_JOB: UPKEEP_EVERY,
