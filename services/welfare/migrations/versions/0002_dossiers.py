@@ -261,6 +261,13 @@ _FIND = """
         WHERE p.member_id = member AND p.is_standing
     $$
 """
+#: The same of a person who is not known as a member, while index keys are rotated: the unique index guards one key alone.
+_FIND_STANDING = """
+    CREATE FUNCTION is_standing_person(keys bytea[]) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$ SELECT EXISTS (SELECT FROM dossier_persons WHERE document_blind = ANY (keys) AND is_standing) $$
+"""
+_FUNCTIONS = {"find_dossier_of_member(uuid)": _FIND, "is_standing_person(bytea[])": _FIND_STANDING}
 
 
 def upgrade() -> None:
@@ -274,13 +281,15 @@ def upgrade() -> None:
         grant(op, _SERVICE, table, app="SELECT, INSERT", worker="SELECT, INSERT")
     grant(op, _SERVICE, "daily_uses", app="SELECT, INSERT, UPDATE", worker="SELECT, DELETE")
     grant(op, _SERVICE, "SEQUENCE dossier_numbers", app="USAGE", worker="USAGE")
-    op.execute(_FIND)
-    op.execute("REVOKE ALL ON FUNCTION find_dossier_of_member(uuid) FROM PUBLIC")
-    op.execute(f"GRANT EXECUTE ON FUNCTION find_dossier_of_member(uuid) TO {_APP}, unionhall_welfare_worker")
+    for signature, statement in _FUNCTIONS.items():
+        op.execute(statement)
+        op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {_APP}, unionhall_welfare_worker")
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION find_dossier_of_member(uuid)")
+    for signature in _FUNCTIONS:
+        op.execute(f"DROP FUNCTION {signature}")
     tables = ("daily_uses", "dossier_reviews", "dossier_decisions", "dossier_gatherers", "dossier_history")
     for table in (*tables, "dossier_aid", "dossier_lines", "dossier_persons", "dossiers", "rules"):
         op.execute(f"DROP TABLE {table}")

@@ -1,10 +1,12 @@
 """Who sees what of a dossier: places and roles, row-level security alone, masks, the audit, and canaries."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import httpx
 import orjson
 import pytest
 from sqlalchemy import text
@@ -15,8 +17,12 @@ from shared.kernel.money import Fen
 from shared.security.keys import KeyRing, new_ring_json
 from shared.security.rotation import rewrap_batch
 from tests.support.dossiers import ILLNESS, KnownPeople, Office, office_of, passport, person
-from welfare_service.dossiers import use_cases
+from tests.support.tokens import Issuer
+from tests.support.welfare import committed
+from welfare_service.app import build
+from welfare_service.dossiers import repository, sealing, use_cases
 from welfare_service.dossiers.domain import UNMASK_DAILY_CAP
+from welfare_service.dossiers.kinds import DocumentType
 from welfare_service.invariants import DOSSIERS
 from welfare_service.settings import Settings
 from welfare_service.worker import WRAPPED_KEYS
@@ -243,6 +249,47 @@ async def test_rotation_rewraps_every_key_of_a_dossier(
         await session.rollback()
     assert all(KeyRing.load(path).is_current(row[0]) for row in rows)
     assert len(rows) == 2
+
+
+async def test_while_index_keys_are_rotated_nobody_enters_twice_and_all_are_found(
+    office: Office, people: KnownPeople, settings: Settings, issuer: Issuer, worker_database: Database
+) -> None:
+    number = "EC" + passport()
+    made = await office.draft(head=person(document_number=number))
+    old = orjson.loads(settings.keys_file.read_bytes())
+    fresh = orjson.loads(new_ring_json())["index"]["keys"]["i1"]
+    path = settings.keys_file.with_name("rotated.json")
+    rotated = {"current": "i2", "keys": old["index"]["keys"] | {"i2": fresh}}
+    path.write_bytes(orjson.dumps(old | {"index": rotated}))
+    path.chmod(0o600)
+    ring = KeyRing.load(path)
+    app = build(
+        settings.model_copy(update={"keys_file": path}),
+        clock=office.welfare.clock,
+        key_source=issuer,
+        membership=people,
+    )
+    again = {"organisation_id": str(office.unit.id), "primary_cause": "illness"}
+    again["head"] = person(document_number=number)  # type: ignore[assignment]
+    search = {"last_four": number[-4:]}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://welfare.test") as client,
+    ):
+        turned = replace(office.welfare, client=client)
+        for is_done in (False, True):
+            await turned.refused("person-in-dossier", 409, "POST", "/dossiers", by=office.officer, json=again)
+            found = await turned.call("POST", "/dossiers/search", by=office.officer, json=search)
+            assert [item["id"] for item in found["items"]] == [made["id"]]
+            [row] = await turned.rows(
+                "SELECT document_blind FROM dossier_persons WHERE id = $1", UUID(made["persons"][0]["id"])
+            )
+            current = sealing.document_blind(ring, DocumentType.PASSPORT, number)
+            assert (row["document_blind"] == current) is is_done
+            async with committed(worker_database, Scope.everything()) as session:
+                for one in await repository.persons_after(session, UUID(int=0), 10_000):
+                    if str(one.dossier_id) == made["id"]:
+                        sealing.reindex(ring, one)
 
 
 @pytest.mark.parametrize(

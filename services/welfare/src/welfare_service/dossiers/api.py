@@ -111,7 +111,7 @@ async def search(body: SearchBody, session: Write, caller: CurrentCaller, ring: 
         raise Invalid("dossier-search-key-malformed", field="last_four")
     filters = Filters(
         number=body.number.zfill(_NUMBER_DIGITS) if body.number else None,
-        last4_blind=sealing.last4_blind(ring, last_four) if last_four else None,
+        last4_blinds=tuple(sealing.last4_blinds(ring, last_four)) if last_four else (),
     )
     within = await use_cases.roots(session, caller, body.organisation_id)
     purpose = f"dossier-search:{within}:{filters}"
@@ -165,7 +165,8 @@ async def add_person(
     person = await _entered(hot, membership, dossier_id, body, by)
     async with hot.apart() as session:
         await hot.claim.hold(session)
-        dossier = await use_cases.add_person(session, hot.caller, by, (dossier_id, version), person)
+        place, ring = (dossier_id, version), hot.claim.ring
+        dossier = await use_cases.add_person(session, hot.caller, by, ring, place, person)
         return await _kept(hot, session, dossier, status.HTTP_201_CREATED)
 
 

@@ -32,6 +32,7 @@ from welfare_service.dossiers.tables import (
 
 _NUMBER_DIGITS = 10
 _PLAN_ANEW = text("SET LOCAL plan_cache_mode = force_custom_plan")
+_IS_STANDING = text("SELECT is_standing_person(:keys)")
 _OF_MEMBER = text("SELECT * FROM find_dossier_of_member(:member)")
 
 #: Rows of a list after the last one of the page before: (path, id).
@@ -56,7 +57,7 @@ class Filters:
     hardship_class: HardshipClass | None = None
     is_awaiting: bool = False
     number: str | None = None
-    last4_blind: bytes | None = None
+    last4_blinds: tuple[bytes, ...] = ()
     member_id: UUID | None = None
 
 
@@ -80,6 +81,18 @@ async def find_of_member(session: ReadSession, member_id: UUID) -> Standing | No
     return Standing(
         row.id, row.path, row.organisation_id, DossierStatus(row.status), HardshipClass(row.hardship_class)
     )
+
+
+async def is_standing(session: ReadSession, document_blinds: Sequence[bytes]) -> bool:
+    """Whether somebody with a document stands in a dossier, in whoever's scope that is."""
+    found = await session.execute(_IS_STANDING, {"keys": list(document_blinds)})
+    return bool(found.scalar_one())
+
+
+async def persons_after(session: WriteSession, person_id: UUID, limit: int) -> Sequence[Person]:
+    """The next persons of all dossiers by id, locked and without lines: for jobs."""
+    page = select(Person).where(dossier_persons.c.id > person_id)
+    return (await session.scalars(page.order_by(dossier_persons.c.id).limit(limit).with_for_update())).all()
 
 
 async def next_number(session: WriteSession) -> str:
@@ -254,12 +267,12 @@ def _conditions(root: str, filters: Filters, after: After | None) -> list[Column
         conditions.append(columns.awaiting_since.is_not(None))
     if filters.number is not None:
         conditions.append(columns.number == filters.number)
-    if filters.last4_blind is not None:
+    if filters.last4_blinds:
         persons = dossier_persons.c
         conditions.append(
             exists().where(
                 persons.dossier_id == columns.id,
-                persons.last4_blind == filters.last4_blind,
+                persons.last4_blind.in_(filters.last4_blinds),
                 persons.relation == "head",
             )
         )

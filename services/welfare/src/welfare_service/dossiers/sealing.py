@@ -11,7 +11,7 @@ from uuid import UUID
 
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import new_id
-from shared.security.blind_index import blind
+from shared.security.blind_index import BlindIndex, blind
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
 from welfare_service.dossiers.classification import Aid, Amount, Inputs, PersonInput
@@ -180,6 +180,38 @@ def document_blind(ring: KeyRing, document_type: DocumentType, number: str) -> b
 def last4_blind(ring: KeyRing, number: str) -> bytes:
     """Finds by the last four characters of a normalised document number (or of what a searcher typed)."""
     return blind(ring, LAST_FOUR, number[-4:])
+
+
+def is_index_rotated(ring: KeyRing) -> bool:
+    """Whether there are older index keys: persons are found under either, until all are under the current one."""
+    return len(ring.names("index")) > 1
+
+
+def document_blinds(ring: KeyRing, document_type: DocumentType, number: str) -> list[bytes]:
+    """The document under every index key."""
+    return _under_all(ring, DOCUMENT, f"{document_type}:{number}")
+
+
+def last4_blinds(ring: KeyRing, number: str) -> list[bytes]:
+    """The last four characters under every index key."""
+    return _under_all(ring, LAST_FOUR, number[-4:])
+
+
+def _under_all(ring: KeyRing, purpose: str, value: str) -> list[bytes]:
+    return [BlindIndex(ring, purpose, name).of(value) for name in ring.names("index")]
+
+
+def reindex(ring: KeyRing, person: Person) -> bool:
+    """Put the blind indexes of a person under the current key; False when they are already, or the person was erased."""
+    known = opened(ring, person)
+    if known is None:
+        return False
+    document = document_blind(ring, person.document_type, known.document_number)
+    last_four = last4_blind(ring, known.document_number)
+    if (document, last_four) == (person.document_blind, person.last4_blind):
+        return False
+    person.document_blind, person.last4_blind = document, last_four
+    return True
 
 
 def digest(ring: KeyRing, dossier: Dossier, inputs: Inputs) -> str:

@@ -83,6 +83,8 @@ async def draft(
     session.add(dossier)
     # There is no relationship that would tell the order: the file is there before its persons.
     await session.flush()
+    for person in persons:
+        await _refuse_standing(session, ring, person)
     session.add_all(persons)
     await record(session, dossier, entry, by)
     return dossier
@@ -102,9 +104,12 @@ async def change(
     return dossier
 
 
-async def add_person(session: WriteSession, caller: Caller, by: By, place: Place, person: Person) -> Dossier:
+async def add_person(
+    session: WriteSession, caller: Caller, by: By, ring: KeyRing, place: Place, person: Person
+) -> Dossier:
     """One more person of the household."""
     dossier = await take(session, caller, Action.DOSSIER_CHANGE, *place)
+    await _refuse_standing(session, ring, person)
     session.add(person)
     await record(session, dossier, dossier.add_person(person, by), by)
     return dossier
@@ -308,3 +313,13 @@ async def change_person(
             setattr(person, name, value)
     await record(session, dossier, dossier.person_changed(by), by)
     return dossier
+
+
+async def _refuse_standing(session: WriteSession, ring: KeyRing, person: Person) -> None:
+    """While index keys are rotated the unique index guards the current one only."""
+    known = sealing.opened(ring, person) if sealing.is_index_rotated(ring) else None
+    if known is None:
+        return
+    keys = sealing.document_blinds(ring, person.document_type, known.document_number)
+    if await repository.is_standing(session, keys):
+        raise Conflict("person-in-dossier", field="document_number")
