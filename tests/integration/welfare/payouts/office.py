@@ -74,7 +74,7 @@ class Office:
                     for name in ("officer", "approver")
                 )
                 session.add(case)
-                await record(session, case, case.begin(officer))
+                await record(session, case, case.draft(officer))
                 await record(session, case, case.submit(Fen(amount), 0, officer, {}))
                 entry = case.approve(Fen(amount), UUID(self.budget_id), 0, approver, {})
                 await record(session, case, entry)
