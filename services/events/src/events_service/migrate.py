@@ -1,4 +1,4 @@
-"""`python -m events_service.migrate [upgrade|check|current|downgrade REVISION]`: the schema of the database of the events service."""
+"""`python -m events_service.migrate [upgrade|check|current|downgrade REVISION]`: the schema of its database."""
 
 import sys
 
