@@ -179,7 +179,8 @@ class Flow(NamedTuple):
 
 async def locked_live_slot(session: WriteSession) -> int:
     """The live slot; holds the lock of the view until the transaction ends, so that batches follow each other."""
-    slot: int = (await session.execute(text("SELECT live FROM dashboard_state FOR UPDATE"))).scalar_one()
+    connection = await driver(session)
+    slot: int = await connection.fetchval("SELECT live FROM dashboard_state FOR UPDATE")
     return slot
 
 

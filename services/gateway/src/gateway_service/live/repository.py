@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import text
-
 from shared.contracts.envelope import Received
 from shared.contracts.events_service import ACTIVITIES, REGISTRATIONS
 from shared.contracts.membership import MEMBERS, ORGANISATIONS
 from shared.contracts.welfare import CASES
-from shared.database.session import WriteSession
+from shared.database.session import WriteSession, driver
 
 CHANNEL = "gateway_live"
 #: What changed: figures that everybody with a post there may read, or those of aid, which are for few.
@@ -24,14 +22,14 @@ _KINDS: Final = {
 }
 
 # A payload holds 8,000 bytes at most: of a batch that touches more, the first places and the root stand for all.
-_ANNOUNCE = text("""
-    SELECT pg_notify(:channel, :kind || ' ' || coalesce(string_agg(path, ',') FILTER (WHERE place <= 50), '')
+_ANNOUNCE = """
+    SELECT pg_notify($1, $2::text || ' ' || coalesce(string_agg(path, ',') FILTER (WHERE place <= 50), '')
         || CASE WHEN count(*) > 50 THEN ',*' ELSE '' END)
     FROM (
         SELECT path, row_number() OVER (ORDER BY path) AS place FROM directory_organisations
-        WHERE id = ANY(:changed) AND path IS NOT NULL AND length(path) < 150
+        WHERE id = ANY($3::uuid[]) AND path IS NOT NULL AND length(path) < 150
     ) changed HAVING count(*) > 0
-""")
+"""
 
 
 async def announce(session: WriteSession, events: Sequence[Received]) -> None:
@@ -44,4 +42,4 @@ async def announce(session: WriteSession, events: Sequence[Received]) -> None:
             changed[kind].add(UUID(event.data["state"]["organisation_id"]))
     for kind, units in changed.items():
         if units:
-            await session.execute(_ANNOUNCE, {"channel": CHANNEL, "kind": kind, "changed": sorted(units)})
+            await (await driver(session)).execute(_ANNOUNCE, CHANNEL, kind, sorted(units))
