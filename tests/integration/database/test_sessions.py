@@ -17,6 +17,7 @@ from shared.database.provision import DatabaseUrls
 from shared.database.scope import Scope, policy_ddl
 from shared.database.session import driver
 from shared.database.shared_tables import inbox_quarters
+from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
 from shared.testing.databases import DatabaseFactory
 from tests.support.scratch import SERVICE, noted, prepare
@@ -234,3 +235,33 @@ async def test_every_id_of_a_quarter_lies_in_its_partition(urls: DatabaseUrls) -
             assert place == name
     finally:
         await owner.close()
+
+
+async def test_what_is_to_be_last_comes_behind_the_outbox_rows_and_may_refuse_all(urls: DatabaseUrls) -> None:
+    worker = Database(urls.worker, pool_size=1, application_name="test")
+    event = noted(TOPIC, new_id(), 1)
+    written = text("SELECT count(*) FROM outbox WHERE key = :key")
+    seen = []
+
+    async def transact(refuse: bool) -> None:  # noqa: FBT001 - named below
+        async with worker.write(Scope.everything()) as session:
+
+            async def last() -> None:
+                seen.append(await session.scalar(written, {"key": event.subject}))
+                if refuse:
+                    raise Conflict("budget-exhausted")
+
+            session.at_last(last)
+            session.emit(event)
+            await session.flush_events()
+            await session.commit()
+
+    with pytest.raises(Conflict):
+        await transact(refuse=True)
+    async with worker.read(Scope.everything()) as session:
+        assert await session.scalar(written, {"key": event.subject}) == 0
+    await transact(refuse=False)
+    async with worker.read(Scope.everything()) as session:
+        assert await session.scalar(written, {"key": event.subject}) == 1
+    assert seen == [1, 1]
+    await worker.close()

@@ -59,7 +59,7 @@ class Bank:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._books = sqlite3.connect(folder / "bank.sqlite", isolation_level=None)
+        self._books = sqlite3.connect(folder / "bank.sqlite")
         self._books.row_factory = sqlite3.Row
         self._books.executescript(_SCHEMA)
 
@@ -81,9 +81,8 @@ class Bank:
         body = await request.json()
         rows = [self._row(request.path_params["batch"], one, faults) for one in body["instructions"]]
         if not faults["lose"]:
-            self._books.execute("BEGIN IMMEDIATE")
-            self._books.executemany(_TAKE, rows)
-            self._books.execute("COMMIT")
+            with self._books:
+                self._books.executemany(_TAKE, rows)
         told = [] if faults["lose"] else [self._told(row["id"]) for row in rows]
         return await _answer({"instructions": _spoilt([one for one in told if one], faults)}, faults)
 
@@ -98,13 +97,12 @@ class Bank:
             asked = await request.json()
             if unknown := asked.keys() - FAULTS.keys():
                 return JSONResponse({"error": f"no such fault: {sorted(unknown)}"}, status_code=422)
-            self._books.execute("BEGIN IMMEDIATE")
-            self._books.execute("DELETE FROM faults")
-            self._books.executemany(
-                "INSERT INTO faults VALUES (?, ?)",
-                [(name, json.dumps(value)) for name, value in asked.items()],
-            )
-            self._books.execute("COMMIT")
+            with self._books:
+                self._books.execute("DELETE FROM faults")
+                self._books.executemany(
+                    "INSERT INTO faults VALUES (?, ?)",
+                    [(name, json.dumps(value)) for name, value in asked.items()],
+                )
         return JSONResponse(self._faults())
 
     async def ledger(self, _: Request) -> Response:

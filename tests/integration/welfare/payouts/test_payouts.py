@@ -66,13 +66,22 @@ async def test_a_batch_is_prepared_sent_by_another_answered_and_closed(office: O
     again = await office.prepare([case_ids[1]])
     assert (await office.lines(again))[str(case_ids[1])]["attempt"] == 2
 
+
+async def test_a_batch_leaves_its_traces(office: Office) -> None:
+    sent, [case] = await office.sent()
+    [line] = (await office.lines(sent)).values()
+    await office.welfare.send("GET", f"/payouts/{sent['id']}/file", by=office.sender)
+    await office.result(sent, [[line["id"], "paid", "", ""]])
+    answered = await office.get(sent)
+    closing = f"/payouts/{sent['id']}/closing"
+    await office.welfare.call("POST", closing, by=office.sender, version=answered["version"])
     acts = await office.welfare.rows(
-        "SELECT action FROM audit_entries WHERE subject_id = $1 ORDER BY id", UUID(payout["id"])
+        "SELECT action FROM audit_entries WHERE subject_id = $1 ORDER BY id", UUID(sent["id"])
     )
     assert [row["action"] for row in acts] == [
-        "payout.prepared", "payout.file-read", "payout.sent", "payout.result-taken", "payout.result-taken", "payout.closed",
+        "payout.prepared", "payout.sent", "payout.file-read", "payout.result-taken", "payout.closed",
     ]  # fmt: skip
-    assert await office.welfare.events(case_ids[0]) == [
+    assert await office.welfare.events(case) == [
         ("case.drafted.v1", 1), ("case.submitted.v1", 2), ("case.approved.v1", 3), ("case.disbursing.v1", 4),
         ("case.paid.v1", 5),
     ]  # fmt: skip

@@ -20,8 +20,8 @@ from shared.security.acting import SYSTEM, By
 from shared.security.keys import KeyRing
 from welfare_service.cases import payments as cases
 from welfare_service.payouts import repository, use_cases
+from welfare_service.payouts.answers import Told, book, finding_of, keep
 from welfare_service.payouts.bank import DEADLINE, BankClient, BankNotReached, BankSilent, Instruction
-from welfare_service.payouts.booking import Told, book, finding_of, keep
 from welfare_service.payouts.domain import (
     Answer,
     Channel,

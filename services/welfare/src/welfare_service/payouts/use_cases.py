@@ -19,8 +19,8 @@ from welfare_service.cases import payments as cases
 from welfare_service.cases.domain import AidCase
 from welfare_service.cases.sealing import payee_of
 from welfare_service.payouts import files, repository
+from welfare_service.payouts.answers import Booked, Told, book, finding_of, keep
 from welfare_service.payouts.bank import Instruction
-from welfare_service.payouts.booking import Booked, Told, book, finding_of, keep
 from welfare_service.payouts.domain import (
     Channel,
     Finding,
