@@ -7,11 +7,19 @@ import pytest
 
 from shared.database.provision import DatabaseUrls
 from shared.testing.clock import StoppedClock
+from shared.testing.databases import DatabaseFactory
 from tests.support.aid import Aid, FakeMembership, aid_of
 from tests.support.tokens import Issuer
-from tests.support.welfare import Unit, Welfare
+from tests.support.welfare import Unit, Welfare, found
 from welfare_service.app import build
 from welfare_service.settings import Settings
+
+
+@pytest.fixture(scope="session")
+async def founded(make_database: DatabaseFactory) -> tuple[DatabaseUrls, Unit]:
+    """A database of its own: here cases are paid without any bank, which the invariants of payouts would call a breach."""
+    urls = make_database("welfare")
+    return urls, await found(urls)
 
 
 @pytest.fixture

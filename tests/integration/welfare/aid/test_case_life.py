@@ -12,7 +12,7 @@ from shared.kernel.ids import new_id
 from shared.kernel.money import Fen
 from tests.support.aid import ACCOUNT, REASON, Aid, application
 from tests.support.welfare import committed
-from welfare_service.cases import use_cases
+from welfare_service.cases import payments
 
 
 async def test_from_the_draft_to_the_members_acknowledgement(aid: Aid, worker_database: Database) -> None:
@@ -34,10 +34,10 @@ async def test_from_the_draft_to_the_members_acknowledgement(aid: Aid, worker_da
     case_id = UUID(approved["id"])
     by = aid.welfare.by(aid.treasurer)
     async with committed(worker_database, Scope.everything()) as session:
-        [case] = await use_cases.begin_disbursing(session, [case_id], by)
+        [case] = await payments.begin_disbursing(session, [case_id], by)
         assert case.holder_role == "treasurer"
     async with committed(worker_database, Scope.everything()) as session:
-        await use_cases.record_paid(session, case_id, Fen(90_000), by)
+        await payments.record_paid(session, case_id, Fen(90_000), by)
     acknowledged = await aid.welfare.call(
         "POST", f"/me/cases/{case_id}/acknowledgement", by=member.subject or "", version=5
     )
@@ -63,9 +63,9 @@ async def test_a_failed_payment_may_be_tried_again_with_the_money_still_reserved
     by = aid.welfare.by(aid.treasurer)
     case_id = UUID(approved["id"])
     async with committed(worker_database, Scope.everything()) as session:
-        await use_cases.begin_disbursing(session, [case_id], by)
+        await payments.begin_disbursing(session, [case_id], by)
     async with committed(worker_database, Scope.everything()) as session:
-        await use_cases.record_payment_failed(session, case_id, "account-closed", by)
+        await payments.record_payment_failed(session, case_id, "account-closed", by)
     [row] = await aid.welfare.rows("SELECT * FROM cases WHERE id = $1", case_id)
     assert (row["stage"], row["version"]) == ("approved", 5)
     assert (await aid.budget())[1] == 100_000

@@ -11,7 +11,7 @@ from shared.database.scope import Scope
 from shared.kernel.ids import new_id
 from tests.support.aid import Aid
 from tests.support.welfare import Welfare, committed
-from welfare_service.cases import repository, use_cases
+from welfare_service.cases import payments, repository
 from welfare_service.cases.repository import Rights
 
 MANY = 12
@@ -60,7 +60,7 @@ async def test_a_payment_and_a_cancellation_at_once(aid: Aid, worker_database: D
 
     async def disburse(case_id: str) -> None:
         async with committed(worker_database, Scope.everything()) as session:
-            await use_cases.begin_disbursing(session, [UUID(case_id)], aid.welfare.by(aid.treasurer))
+            await payments.begin_disbursing(session, [UUID(case_id)], aid.welfare.by(aid.treasurer))
 
     reserved = 0
     for _ in range(5):

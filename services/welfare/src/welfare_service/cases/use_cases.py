@@ -17,15 +17,12 @@ from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
 from welfare_service.cases import deciding, repository, sealing
 from welfare_service.cases.domain import MENDABLE, Act, AidCase, HistoryEntry, upper
-from welfare_service.cases.payments import begin_disbursing, payees, record_paid, record_payment_failed
 from welfare_service.cases.recording import record
 from welfare_service.cases.schemas import ApplicationBody, ChangeBody, DraftBody
 from welfare_service.dossiers import repository as dossiers
 from welfare_service.funds import use_cases as funds
 from welfare_service.membership_client import MemberDetail
 from welfare_service.programmes import repository as programmes
-
-__all__ = ["begin_disbursing", "payees", "record_paid", "record_payment_failed"]
 
 
 async def draft(session: WriteSession, caller: Caller, by: By, ring: KeyRing, body: DraftBody) -> AidCase:
