@@ -165,7 +165,7 @@ def _random_case(
     dice: random.Random, subject: UUID, sequence: int, unit: UUID, member: UUID, day: date
 ) -> Received:
     stage = dice.choice(CASE_STAGES)
-    money = {
+    money: dict[str, int | None] = {
         "requested_fen": dice.randrange(1, 90),
         "approved_fen": dice.randrange(90),
         "paid_fen": dice.randrange(90),
