@@ -4,8 +4,6 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.dialects import postgresql
-
 from shared.database.engine import Database
 from shared.database.scope import Scope
 from shared.kernel.ids import new_id
@@ -118,7 +116,9 @@ async def test_work_is_found_by_an_index_of_what_waits(aid: Aid, app_database: D
     async with app_database.read(Scope((aid.unit.path,))) as session:
         statements = repository.work_statements(rights, 201)
         for kind, statement in statements:
-            sql = statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+            sql = statement.compile(
+                dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True}
+            )
             rows = await (await session.connection()).exec_driver_sql(f"EXPLAIN (COSTS OFF) {sql}")
             plan = "\n".join(row[0] for row in rows)
             assert "Seq Scan on cases" not in plan, (kind, plan)
