@@ -1,4 +1,4 @@
-"""The product itself on the ground: HTTP processes and workers of membership and gateway, and people who use them."""
+"""The product itself on the ground: HTTP processes and workers of all services, a bank, and people who use them."""
 
 import asyncio
 import os
@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from gateway_service.dashboard import handlers as views
 from local_stack.processes import free_port
+from shared.contracts.envelope import Topic
 from shared.database.provision import DatabaseUrls
 from shared.directory import replica
 from shared.messaging.topics import declared_topics, ensure_topics
@@ -28,31 +29,43 @@ from shared.security.keys import new_ring_json
 from shared.testing.clock import StoppedClock
 from shared.testing.waiting import eventually
 from tests.faults.ground import Ground, Program
+from tests.faults.insisting import insist
 from tests.support.membership import ROOT_ADMIN, bootstrap
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 #: Registrar of everything; the administrator may not be both.
 REGISTRAR = "root-registrar"
-NAMES = ("membership", "membership-worker", "gateway", "gateway-worker")
+OWNERS = ("membership", "welfare", "events")
+SERVICES = (*OWNERS, "gateway")
+NAMES = tuple(f"{service}{worker}" for service in SERVICES for worker in ("", "-worker"))
 
 
 @dataclass
 class Installation:
-    """Four processes, their databases, and an issuer of tokens."""
+    """The processes of all services, their databases, a bank, and an issuer of tokens."""
 
     ground: Ground
-    membership: DatabaseUrls
-    gateway: DatabaseUrls
+    databases: dict[str, DatabaseUrls]
     keys: Path
     jwks: str
     root_id: UUID
     issuer: Issuer
-    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in NAMES})
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (*NAMES, "bank")})
     programs: dict[str, Program] = field(default_factory=dict)
+
+    @property
+    def membership(self) -> DatabaseUrls:
+        """Membership's database."""
+        return self.databases["membership"]
+
+    @property
+    def gateway(self) -> DatabaseUrls:
+        """The gateway's database."""
+        return self.databases["gateway"]
 
     def environment(self, service: str) -> dict[str, str]:
         """The settings of one service."""
-        urls = self.membership if service == "membership" else self.gateway
+        urls = self.databases[service]
         return {
             "UNIONHALL_DATABASE_URL": urls.app,
             "UNIONHALL_WORKER_DATABASE_URL": urls.worker,
@@ -63,12 +76,14 @@ class Installation:
             "UNIONHALL_KEYS_FILE": str(self.keys),
             "UNIONHALL_HTTP_PORT": str(self.ports[service]),
             "UNIONHALL_WORKER_PORT": str(self.ports[f"{service}-worker"]),
-            "UNIONHALL_MEMBERSHIP_URL": f"http://127.0.0.1:{self.ports['membership']}",
-            "UNIONHALL_WELFARE_URL": "http://127.0.0.1:9",
-            "UNIONHALL_EVENTS_URL": "http://127.0.0.1:9",
+            **{f"UNIONHALL_{name.upper()}_URL": self.url(name) for name in (*OWNERS, "bank")},
             "UNIONHALL_IDENTITY_URL": self.jwks,
             "UNIONHALL_RATE_LIMIT_PER_MINUTE": "0",
         }
+
+    def url(self, name: str) -> str:
+        """Where a process answers."""
+        return f"http://127.0.0.1:{self.ports[name]}"
 
     def whole_environment(self, service: str) -> dict[str, str]:
         """The same with what every program needs."""
@@ -77,7 +92,11 @@ class Installation:
     async def start(self, name: str, *, crash: str = "", bug: str | None = None) -> Program:
         """Start a process anew, whatever became of the one before."""
         service, _, worker = name.partition("-")
-        if name not in self.programs:
+        if name == "bank" and name not in self.programs:
+            books = str(self.ground.folder / "bank")
+            run = ("--port", str(self.ports[name]), "--folder", books)
+            self.programs[name] = self.ground.program("local_stack.bank", *run, environment={})
+        elif name not in self.programs:
             module = f"{service}_service.{worker or 'app'}"
             run = ("--run", "relay,consumers,jobs") if worker else ()
             self.programs[name] = self.ground.program(module, *run, environment=self.environment(service))
@@ -103,13 +122,12 @@ class Installation:
 
             await eventually(all_ready, timeout, every=0.2)
 
-    @asynccontextmanager
-    async def user(self, subject: str = ROOT_ADMIN) -> AsyncIterator[httpx.AsyncClient]:
+    def user(self, subject: str = ROOT_ADMIN) -> httpx.AsyncClient:
         """A client of the gateway, signed in."""
-        url = f"http://127.0.0.1:{self.ports['gateway']}/api/v1"
         headers = {"Authorization": f"Bearer {self.issuer.token_for(subject, exp=_in_an_hour())}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=15) as client:
-            yield client
+        limits = httpx.Limits(max_connections=250)
+        url = f"{self.url('gateway')}/api/v1"
+        return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=15, limits=limits)
 
     async def unit(self, user: httpx.AsyncClient, parent: object, name: str) -> dict[str, Any]:
         """A new unit."""
@@ -137,32 +155,40 @@ class Installation:
             await connection.close()
 
     async def is_current(self) -> bool:
-        """Whether all that membership committed is in the gateway's views and in its directory."""
+        """Whether all that the owners committed has reached every consumer of every service."""
         backlog = """
             SELECT 1 FROM outbox, relay_progress WHERE NOT pg_visible_in_snapshot(xid, previous)
               AND (target IS NULL OR outbox.id > last_id OR NOT pg_visible_in_snapshot(xid, target)) LIMIT 1
         """
-        if await self.rows(self.membership, backlog):
-            return False
+        for owner in OWNERS:
+            if await self.rows(self.databases[owner], backlog):
+                return False
+        read = {*views.TOPICS, *replica.TOPICS_WITH_MEMBERS}
+        ends = await self._ends(read)
+        stands = {service: await self._stands(service) for service in SERVICES}
+        wanted = {"gateway": views.TOPICS, "welfare": replica.TOPICS_WITH_MEMBERS}
+        for service in SERVICES:
+            topics = {topic.name for topic in wanted.get(service, ())} | {at[0] for at in stands[service]}
+            for place, end in ends.items():
+                if place.topic in topics and stands[service].get((place.topic, place.partition)) != end:
+                    return False
+        return True
+
+    async def _ends(self, topics: set[Topic]) -> dict[TopicPartition, int]:
         client = AIOKafkaConsumer(bootstrap_servers=self.ground.kafka, enable_auto_commit=False)
         await client.start()
         try:
-            places = [
-                TopicPartition(topic.name, number)
-                for topic in {*views.TOPICS, *replica.TOPICS}
-                for number in range(topic.partitions)
-            ]
-            ends = await client.end_offsets(places)
+            places = [TopicPartition(topic.name, n) for topic in topics for n in range(topic.partitions)]
+            found: dict[TopicPartition, int] = await client.end_offsets(places)
+            return found
         finally:
             await client.stop()
-        known = {
-            (row["topic"], row["partition"]): row["behind"]
-            for row in await self.rows(
-                self.gateway,
-                "SELECT topic, partition, min(next_offset) AS behind FROM consumer_offsets GROUP BY 1, 2",
-            )
-        }
-        return all(known.get((place.topic, place.partition)) == end for place, end in ends.items())
+
+    async def _stands(self, service: str) -> dict[tuple[str, int], int]:
+        """Up to where the slowest consumer of each partition has read."""
+        query = "SELECT topic, partition, min(next_offset) AS behind FROM consumer_offsets GROUP BY 1, 2"
+        rows = await self.rows(self.databases[service], query)
+        return {(row["topic"], row["partition"]): row["behind"] for row in rows}
 
     async def current(self, timeout: float = 90) -> None:
         """Wait for that."""
@@ -189,31 +215,6 @@ def founding(parent: object, name: str) -> dict[str, str]:
     }
 
 
-async def insist(
-    user: httpx.AsyncClient, method: str, path: str, *, patience: float = 60, **request: Any
-) -> httpx.Response:
-    """Send with one Idempotency-Key until there is an answer that is not about being down or busy.
-
-    Raises AssertionError if that is a refusal or does not come.
-    """
-    headers = {"Idempotency-Key": str(uuid4()), **request.pop("headers", {})}
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience
-    while True:
-        try:
-            reply = await user.request(method, path, headers=headers, **request)
-        except httpx.TransportError as error:
-            answer = repr(error)
-        else:
-            if reply.is_success:
-                return reply
-            answer = f"{reply.status_code} {reply.text[:300]}"
-            busy = "request-still-running" in reply.text
-            assert reply.status_code >= 500 or busy, f"{method} {path}: {answer}"
-        assert loop.time() < deadline, f"{method} {path}: after {patience:.0f} s still {answer}"
-        await asyncio.sleep(0.2)
-
-
 @asynccontextmanager
 async def _published(issuer: Issuer) -> AsyncIterator[str]:
     """The issuer's keys on a port."""
@@ -236,16 +237,16 @@ async def _published(issuer: Issuer) -> AsyncIterator[str]:
 async def installed(ground: Ground) -> AsyncIterator[Installation]:
     """Everything migrated, started and ready; the topics are those of the product."""
     make: Callable[[str], Awaitable[DatabaseUrls]] = lambda name: asyncio.to_thread(ground.databases, name)  # noqa: E731
-    membership, gateway = await make("membership"), await make("gateway")
+    databases = {service: await make(service) for service in SERVICES}
     keys = ground.folder / "keys.json"
     keys.write_bytes(new_ring_json())
     keys.chmod(0o600)
     await ensure_topics(ground.kafka, declared_topics())
-    root_id = await bootstrap(membership, StoppedClock(datetime.now(UTC)))
+    root_id = await bootstrap(databases["membership"], StoppedClock(datetime.now(UTC)))
     issuer = Issuer()
     async with _published(issuer) as jwks:
-        here = Installation(ground, membership, gateway, keys, jwks, root_id, issuer)
-        for name in NAMES:
+        here = Installation(ground, databases, keys, jwks, root_id, issuer)
+        for name in ("bank", *NAMES):
             await here.start(name)
         await here.ready(*NAMES)
         async with here.user() as user:

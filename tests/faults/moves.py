@@ -12,8 +12,9 @@ import httpx
 
 from membership_service.members.documents import check_digit
 from tests.faults.cases import Attempt, Case
-from tests.faults.commands import Crowd
-from tests.faults.installation import REGISTRAR, Installation, insist
+from tests.faults.commands import Crowd, of_membership
+from tests.faults.insisting import insist
+from tests.faults.installation import REGISTRAR, Installation
 from tests.faults.ledger import Found
 from tests.support.rosters import HEADINGS, comma_separated, row_of
 
@@ -193,9 +194,9 @@ async def rebuilt_under_load(here: Installation, attempt: Attempt) -> Found:
             await here.start("gateway-worker", bug=attempt.bug)
             await here.ready("gateway-worker")
         roster = await imported(registrar, grove, 2_000)
-        crowd = Crowd(
-            here, (await here.unit(user, grove.leaves[0]["id"], "示例新"))["id"], "示例", grove.dice
-        )
+        unit = (await here.unit(user, grove.leaves[0]["id"], "示例新"))["id"]
+        desks = {"administrator": user, "registrar": registrar}
+        crowd = Crowd(here, desks, unit, grove.dice, of_membership(unit), [unit], [unit])
         away: list[str] = []
         async with crowd.at_work():
             rebuilding = asyncio.create_task(_rebuild(here))
