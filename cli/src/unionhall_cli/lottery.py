@@ -1,4 +1,4 @@
-"""`unionhall lottery verify`: draw the lots again and compare, with nothing but what is public and this file.
+"""`unionhall lottery draw | verify`. To verify is to draw again and compare, with nothing but what is public and this file.
 
 It shares no code with the service that drew: whoever doubts a draw need not trust the drawer's programme.
 """
@@ -14,10 +14,11 @@ from uuid import UUID
 import typer
 
 from unionhall_cli.federation import federation
-from unionhall_cli.options import Json, Out, Registrar, group
-from unionhall_cli.output import both, give_up, say, show_json, words
+from unionhall_cli.options import Json, Out, User, group
+from unionhall_cli.output import both, give_up, say, show_document, show_json, words
 
 REGISTRAR = "registrar-province"
+ORGANISER = "organiser"
 #: What a verification needs of a lottery.
 _PUBLISHED = ("activity_id", "commitment", "entries", "entries_digest", "seats", "seed", "drawn_at")
 
@@ -40,9 +41,16 @@ class Difference(NamedTuple):
     params: dict[str, str | int]
 
 
-@app.callback()
-def lottery() -> None:
-    """Keeps `verify` a word of its own, though it is the only one."""
+@app.command(help=both("抽签（报名截止后，只抽一次）", "Draw the lots, once, when registration is closed"))
+def draw(
+    activity: Annotated[UUID, typer.Argument(help=both("活动编号", "id of the activity"))],
+    user: User = ORGANISER,
+    as_json: Json = False,
+) -> None:
+    """The seed is public from here on."""
+    with federation(user) as api:
+        drawn = api.post(f"/api/v1/activities/{activity}/lottery/draw")
+    show_json(drawn) if as_json else show_document(drawn)
 
 
 @app.command(
@@ -63,7 +71,7 @@ def verify(
         ),
     ] = None,
     out: Out = None,
-    user: Registrar = REGISTRAR,
+    user: User = REGISTRAR,
     as_json: Json = False,
 ) -> None:
     """Exit code 1 if anything differs. --out keeps what was published, to verify it elsewhere with --file."""

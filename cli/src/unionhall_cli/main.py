@@ -11,6 +11,7 @@ from local_stack.processes import LocalStackError
 from shared.kernel import texts
 from unionhall_cli import admin, lottery, roster, stack
 from unionhall_cli.demo import command as demo
+from unionhall_cli.office import activities, budgets, cases, dossiers, payouts
 from unionhall_cli.operations import dead_letters, events, outbox, projection
 from unionhall_cli.output import both, give_up, give_up_with
 from unionhall_cli.verify import command as verify
@@ -57,6 +58,11 @@ app = typer.Typer(
 stack.register(app)
 app.command("demo", help=demo.HELP)(demo.demo)
 app.add_typer(roster.app, name="roster")
+app.add_typer(dossiers.app, name="dossier")
+app.add_typer(cases.app, name="case")
+app.add_typer(budgets.app, name="budget")
+app.add_typer(payouts.app, name="payout")
+app.add_typer(activities.app, name="activity")
 app.add_typer(lottery.app, name="lottery")
 app.add_typer(events.app, name="event")
 app.add_typer(dead_letters.app, name="dead-letters")

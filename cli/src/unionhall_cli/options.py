@@ -12,9 +12,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help=both("不再确认", "do 
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help=both("写入的文件", "the file to write"), dir_okay=False)
 ]
-Registrar = Annotated[
-    str, typer.Option("--user", "-u", help=both("以哪个演示用户的身份", "as which demo user"))
-]
+User = Annotated[str, typer.Option("--user", "-u", help=both("以哪个演示用户的身份", "as which demo user"))]
 
 
 def group(chinese: str, english: str) -> typer.Typer:

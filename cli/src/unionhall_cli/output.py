@@ -2,16 +2,25 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.kernel import texts
+from shared.kernel.clock import CHINA_OFFSET
+from shared.kernel.money import Fen, yuan
 from shared.kernel.texts import Language
+
+CHINA = timezone(CHINA_OFFSET)
+
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 
 console = Console()
 complaints = Console(stderr=True)
@@ -55,6 +64,56 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     console.print(table)
+
+
+def show_rows(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """A table of what the API answered: amounts in yuan, known words in the terminal's language."""
+    show_table(
+        [f"column-{field}" for field in fields], [[shown(name, row) for name in fields] for row in rows]
+    )
+
+
+def show_document(document: Mapping[str, Any]) -> None:
+    """One answer of the API, a line for each field; what it holds of rows follows as tables."""
+    lists = {name: value for name, value in document.items() if _is_rows(value)}
+    flat = [name for name, value in document.items() if value is not None and name not in lists]
+    table = Table(show_header=False)
+    for name in flat:
+        table.add_row(heading(name), shown(name, document))
+    console.print(table)
+    for name, rows in lists.items():
+        fields = [field for field in rows[0] if any(row.get(field) not in (None, []) for row in rows)]
+        inner = Table(*map(heading, fields), title=heading(name), title_justify="left", header_style="bold")
+        for row in rows:
+            inner.add_row(*(shown(field, row) for field in fields))
+        console.print(inner)
+
+
+def heading(field: str) -> str:
+    """The words for a field of the API; its own name where there are none."""
+    code = f"column-{field}".replace("_", "-")
+    return words(code) if texts.has_text(code) else field
+
+
+def shown(field: str, row: Mapping[str, Any]) -> str:
+    """A value as people read it: fen as yuan, a moment in China's time to the minute, known words translated."""
+    value = row.get(field)
+    if value is None:
+        return ""
+    if field.endswith("_fen") and isinstance(value, int):
+        return yuan(Fen(value))
+    if isinstance(value, bool):
+        return words("word-yes" if value else "word-no")
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False) if value else ""
+    if _MOMENT.match(str(value)):
+        return f"{datetime.fromisoformat(str(value)).astimezone(CHINA):%Y-%m-%d %H:%M}"
+    code = f"word-{value}".replace("_", "-")
+    return words(code) if texts.has_text(code) else escape(str(value))
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def give_up(code: str, /, **params: str | int) -> NoReturn:

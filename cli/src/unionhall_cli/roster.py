@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from unionhall_cli.federation import Federation, federation
-from unionhall_cli.options import Json, Out, Registrar, group
+from unionhall_cli.options import Json, Out, User, group
 from unionhall_cli.output import both, complaints, console, give_up, say, show_json, show_table, words
 
 ROSTERS = "/api/v1/rosters"
@@ -33,7 +33,7 @@ ImportId = Annotated[UUID, typer.Argument(help=both("导入编号", "id of the i
 
 
 @app.command(help=both("下载空白名册模板", "Download the empty roster to fill in"))
-def template(out: Out = None, user: Registrar = REGISTRAR, as_json: Json = False) -> None:
+def template(out: Out = None, user: User = REGISTRAR, as_json: Json = False) -> None:
     """An .xlsx with drop-down lists."""
     with federation(user) as api:
         _save(api, f"{ROSTERS}/template", out or Path("roster-template.xlsx"), as_json=as_json)
@@ -44,7 +44,7 @@ def check(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help=both("名册文件", "the roster"))],
     unit: Unit = None,
     full: Full = False,
-    user: Registrar = REGISTRAR,
+    user: User = REGISTRAR,
     as_json: Json = False,
 ) -> None:
     """Exit code 1 if the file as a whole is refused; rejected rows are no failure."""
@@ -68,7 +68,7 @@ def import_roster(
             help=both("全员名册中没有的会员办理离会", "who is missing from a full roster leaves"),
         ),
     ] = False,
-    user: Registrar = REGISTRAR,
+    user: User = REGISTRAR,
     as_json: Json = False,
 ) -> None:
     """The good rows become members, the rejected ones stay out."""
@@ -92,7 +92,7 @@ def status(
         UUID | None, typer.Argument(help=both("导入编号，默认列出最近的", "id; the latest by default"))
     ] = None,
     unit: Unit = None,
-    user: Registrar = REGISTRAR,
+    user: User = REGISTRAR,
     as_json: Json = False,
 ) -> None:
     """One import with its totals, or the latest of a unit and those below."""
@@ -119,7 +119,7 @@ def status(
         "The rejected rows with reasons, to correct and upload again",
     )
 )
-def errors(import_id: ImportId, out: Out = None, user: Registrar = REGISTRAR, as_json: Json = False) -> None:
+def errors(import_id: ImportId, out: Out = None, user: User = REGISTRAR, as_json: Json = False) -> None:
     """The error workbook."""
     with federation(user) as api:
         _save(
@@ -134,7 +134,7 @@ def errors(import_id: ImportId, out: Out = None, user: Registrar = REGISTRAR, as
 def undo(
     import_id: ImportId,
     reason: Annotated[str, typer.Option("--reason", help=both("撤销原因", "why; it enters the history"))],
-    user: Registrar = REGISTRAR,
+    user: User = REGISTRAR,
     as_json: Json = False,
 ) -> None:
     """Rows that changed since stay as they are."""
@@ -144,7 +144,7 @@ def undo(
 
 
 @app.command(help=both("停止一次导入", "Stop an import before its next chunk"))
-def cancel(import_id: ImportId, user: Registrar = REGISTRAR, as_json: Json = False) -> None:
+def cancel(import_id: ImportId, user: User = REGISTRAR, as_json: Json = False) -> None:
     """What was applied stays, and may be undone."""
     with federation(user) as api:
         api.post(f"{ROSTERS}/{import_id}/cancel", {})
