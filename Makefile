@@ -6,7 +6,7 @@ MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyprojec
 SUITES := tests/unit tests/contract tests/architecture tests/integration tests/e2e
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo down test lint types architecture check bench faults docs lock clean
+.PHONY: help demo down test lint types architecture check bench faults soak docs lock clean
 
 help:  ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: .venv/ready  ## Measure speed and memory, write build/bench.json
 
 faults: .venv/ready  ## Kill processes at named points, write build/faults.json
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+soak: .venv/ready  ## Ten minutes of mixed commands while every process is killed at random, write build/soak.json
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 docs: .venv/ready  ## Write the generated pages anew, build the documentation into build/site
 	@mkdir -p build && $(BIN)/python -m tools.settings_page > build/settings.md && mv build/settings.md docs/settings.md
