@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.faults import commands, consumer, moves, poison, relay
+from tests.faults import banking, commands, consumer, effects, moves, poison, races, relay
 from tests.faults.cases import Attempt, Case
 from tests.faults.ground import servers, standing_ground
 from tests.faults.installation import installed
@@ -30,7 +30,7 @@ LOGS = Path("build") / "faults-logs"
 SIDE_BY_SIDE = 5
 #: Rows on services of their own; rows on the one installation; and what touches the broker of them all.
 ON_SCRATCH = [*relay.cases(), *consumer.cases(), *poison.cases()]
-ON_PRODUCT = [*moves.cases(), *commands.cases()]
+ON_PRODUCT = [*moves.cases(), *commands.cases(), *effects.cases(), *races.cases(), *banking.cases()]
 LAST = commands.last_cases()
 
 

@@ -1,7 +1,9 @@
 """The product itself on the ground: HTTP processes and workers of all services, a bank, and people who use them."""
 
 import asyncio
+import json
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -153,6 +155,23 @@ class Installation:
             return list(await connection.fetch(query, *arguments))
         finally:
             await connection.close()
+
+    async def broken(self, service: str) -> set[str]:
+        """What the service's own program finds to be broken: which invariant, where, whose."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            f"{service}_service.invariants",
+            env=self.whole_environment(service),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(120):
+            said, _ = await process.communicate()
+        return {
+            f"{found['id']} {found['what']} {offender}"
+            for found in json.loads(said)
+            for offender in found["offenders"]
+        }
 
     async def is_current(self) -> bool:
         """Whether all that the owners committed has reached every consumer of every service."""

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Annotated, Any
 
 import asyncpg
@@ -108,6 +109,12 @@ def no_inbox() -> None:
         return list(events)
 
     put(inbox, "enter", enter)
+
+
+@bug
+def inbox_of_an_hour() -> None:
+    """What comes later than an hour is not applied any more."""
+    put(inbox, "KEPT", timedelta(hours=1))
 
 
 @bug
@@ -328,6 +335,129 @@ def rebuild_forgets_the_tail() -> None:
         return True
 
     put(use_cases, "build_next", build_next)
+
+
+@bug
+def reserves_what_it_saw() -> None:
+    """The budget's figures are those that the statement saw when it began, not those of the row that it waited for."""
+    from welfare_service.funds import repository
+
+    head, returning, tail = repository._POST.partition("RETURNING")
+    for column in ("allocated_fen", "reserved_fen", "paid_fen"):
+        head = head.replace(f"budget.{column}", f"seen.{column}")
+    unnested, budget = "FROM unnest(", "WHERE budget.id = move.budget_id"
+    assert unnested in head
+    assert budget in head
+    head = head.replace(unnested, "FROM (SELECT * FROM budgets) AS seen, unnest(")
+    repository._POST = head.replace(budget, f"{budget} AND seen.id = budget.id") + returning + tail
+
+
+@bug
+def decides_without_a_lock() -> None:
+    """A case is read without a lock, and saved without a look at its version."""
+    from sqlalchemy import inspect
+
+    from welfare_service.cases import repository, tables
+    from welfare_service.cases.domain import AidCase
+
+    assert tables.cases is not None
+    mapper = inspect(AidCase)
+    assert mapper.version_id_col is not None
+    mapper.version_id_col = None
+    put(repository, "get_for_change", repository.get)
+
+
+@bug
+def silence_is_a_failure() -> None:
+    """A bank that does not answer in time has not paid."""
+    from welfare_service.payouts import jobs
+    from welfare_service.payouts.bank import BankSilent
+    from welfare_service.payouts.domain import Answer, Said
+
+    async def hasty(self: Any, job: Any, bank: Any, payout_id: Any, found: Any) -> None:
+        try:
+            answers = await bank.send(payout_id, list(found.values()))
+        except BankSilent:
+            answers = [(line, Answer(Said.FAILED, reason="bank-silent")) for line in found]
+        await self._take(job, payout_id, answers)
+
+    put(jobs.PayoutJobs, "_hand_over", hasty)
+
+
+def _first_told(change: Callable[[list[Any]], list[Any]]) -> None:
+    """What the bank says of a batch is changed before it is booked."""
+    from welfare_service.payouts import jobs
+
+    book = jobs.book
+
+    async def changed(session: Any, by: Any, payout: Any, lines: Any, told: Sequence[Any]) -> Any:
+        return await book(session, by, payout, lines, change(list(told)))
+
+    put(jobs, "book", changed)
+
+
+@bug
+def the_last_word_holds() -> None:
+    """Of all that the bank says of a payment the newest counts."""
+    _first_told(lambda told: list({one.line.id: one for one in told}.values()))
+
+
+@bug
+def the_second_word_fails() -> None:
+    """A payment that is named twice in one answer cannot be right, so it failed."""
+    from dataclasses import replace
+
+    from welfare_service.payouts.domain import Said
+
+    def spoilt(told: list[Any]) -> list[Any]:
+        ids = [one.line.id for one in told]
+        return [
+            replace(one, answer=replace(one.answer, said=Said.FAILED)) if ids.count(one.line.id) > 1 else one
+            for one in told
+        ]
+
+    _first_told(spoilt)
+
+
+@bug
+def accepted_is_a_failure() -> None:
+    """What the bank has not paid at once it does not pay."""
+    from dataclasses import replace
+
+    from welfare_service.payouts.domain import Said
+
+    def spoilt(told: list[Any]) -> list[Any]:
+        return [
+            replace(one, answer=replace(one.answer, said=Said.FAILED))
+            if one.answer.said is Said.ACCEPTED
+            else one
+            for one in told
+        ]
+
+    _first_told(spoilt)
+
+
+@bug
+def marks_after_sending() -> None:
+    """A payment is noted as handed over when the bank has answered: whoever dies before that sends it again."""
+    from welfare_service.payouts import jobs
+    from welfare_service.payouts.domain import LineState, PayoutLine
+
+    hand_over, take = PayoutLine.hand_over, jobs.PayoutJobs._take
+
+    def not_yet(*_: Any) -> None:
+        return
+
+    async def marked(self: Any, job: Any, payout_id: Any, answers: Any) -> None:
+        async with job.chunk() as session:
+            for line in await jobs.repository.lines(session, payout_id):
+                if line.state is LineState.PENDING:
+                    hand_over(line, self.clock.now())
+        await take(self, job, payout_id, answers)
+
+    put(PayoutLine, "hand_over", not_yet)
+    put(jobs.PayoutJobs, "_take", marked)
+    put(jobs, "_SENT_BEFORE", timedelta(seconds=3))
 
 
 def main(arguments: Sequence[str]) -> None:
