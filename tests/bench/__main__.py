@@ -11,11 +11,15 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import uvloop
+
+from tests.bench.approvals import approvals
 from tests.bench.consume import consume
 from tests.bench.demo import demo
 from tests.bench.figures import Figure, keep, table
 from tests.bench.ground import Ground, Size, ground
 from tests.bench.join import join
+from tests.bench.registrations import registrations
 from tests.bench.relay import relay
 from tests.bench.rosters import rosters
 from tests.bench.sizes import sizes
@@ -29,7 +33,11 @@ BENCHES: Final[dict[str, Bench]] = {
     "visible": visible,
     "rosters": rosters,
     "sizes": sizes,
+    "registrations": registrations,
+    "approvals": approvals,
 }
+#: The service's own code runs in the bench's process: on the same loop as in the service's.
+ON_THE_LOOP_OF_SERVICES: Final = frozenset({"registrations", "approvals"})
 #: Starts servers of its own, as a user does.
 DEMO: Final = "demo"
 
@@ -70,7 +78,8 @@ def _measure(name: str, size: Size) -> list[Figure]:
     if name == DEMO:
         return demo(size)
     with ground() as servers:
-        return asyncio.run(_run(BENCHES[name], servers, size))
+        run = uvloop.run if name in ON_THE_LOOP_OF_SERVICES else asyncio.run
+        return run(_run(BENCHES[name], servers, size))
 
 
 async def _run(bench: Bench, servers: Ground, size: Size) -> list[Figure]:

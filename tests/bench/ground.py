@@ -52,13 +52,18 @@ class Size:
 class Ground:
     """Servers, databases and keys of one bench."""
 
-    postgres_url: str
+    postgres: PostgresServer
     kafka: str
     folder: Path
     databases: DatabaseFactory
     issuer: Issuer
     jwks_url: str
     stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def postgres_url(self) -> str:
+        """The superuser's URL of the database `postgres`."""
+        return self.postgres.url
 
     @property
     def keys_file(self) -> Path:
@@ -144,7 +149,7 @@ def ground() -> Iterator[Ground]:
         run_apart(ensure_topics(kafka.bootstrap, declared_topics()))
         issuer = Issuer()
         yield Ground(
-            postgres_url=postgres.url,
+            postgres=postgres,
             kafka=kafka.bootstrap,
             folder=folder,
             databases=DatabaseFactory(postgres.url, f"b{secrets.token_hex(4)}"),
