@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.faults import banking, commands, consumer, effects, moves, poison, races, relay
+from tests.faults import banking, clocks, commands, consumer, effects, moves, poison, races, relay, tampering
 from tests.faults.cases import Attempt, Case
 from tests.faults.ground import servers, standing_ground
 from tests.faults.installation import installed
@@ -29,8 +29,15 @@ LOGS = Path("build") / "faults-logs"
 #: Rows that mostly wait (for a lock's or a session's time to end) are tried side by side.
 SIDE_BY_SIDE = 5
 #: Rows on services of their own; rows on the one installation; and what touches the broker of them all.
-ON_SCRATCH = [*relay.cases(), *consumer.cases(), *poison.cases()]
-ON_PRODUCT = [*moves.cases(), *commands.cases(), *effects.cases(), *races.cases(), *banking.cases()]
+ON_SCRATCH = [*relay.cases(), *consumer.cases(), *poison.cases(), *clocks.cases()]
+ON_PRODUCT = [
+    *moves.cases(),
+    *commands.cases(),
+    *effects.cases(),
+    *races.cases(),
+    *banking.cases(),
+    *tampering.cases(),
+]
 LAST = commands.last_cases()
 
 

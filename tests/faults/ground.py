@@ -95,6 +95,8 @@ class Ground:
     kafka: str
     databases: DatabaseFactory
     folder: Path
+    #: The superuser's URL, for what nobody else may do.
+    superuser: str = ""
     #: The broker behind `kafka`, when it may be killed.
     broker: KafkaServer | None = None
     running: list[Program] = field(default_factory=list)
@@ -122,7 +124,7 @@ async def standing_ground(postgres: str, broker: KafkaServer) -> AsyncIterator[G
     """The ground; whatever still runs at the end is killed, databases are dropped."""
     factory = DatabaseFactory(postgres, f"f{secrets.token_hex(4)}")
     with TemporaryDirectory(prefix="unionhall-faults-", ignore_cleanup_errors=True) as folder:
-        ground = Ground(broker.bootstrap, factory, Path(folder), broker)
+        ground = Ground(broker.bootstrap, factory, Path(folder), postgres, broker)
         try:
             yield ground
         finally:

@@ -156,20 +156,25 @@ class Installation:
         finally:
             await connection.close()
 
-    async def broken(self, service: str) -> set[str]:
-        """What the service's own program finds to be broken: which invariant, where, whose."""
+    async def program_says(self, service: str, module: str, bug: str | None = None) -> Any:
+        """The JSON that a program of a service prints."""
+        run = [module] if bug is None else ["tests.faults.variants", bug, module]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            f"{service}_service.invariants",
+            *run,
             env=self.whole_environment(service),
             stdout=asyncio.subprocess.PIPE,
         )
         async with asyncio.timeout(120):
             said, _ = await process.communicate()
+        return json.loads(said)
+
+    async def broken(self, service: str, bug: str | None = None) -> set[str]:
+        """What the service's own program finds to be broken: which invariant, where, whose."""
         return {
             f"{found['id']} {found['what']} {offender}"
-            for found in json.loads(said)
+            for found in await self.program_says(service, f"{service}_service.invariants", bug)
             for offender in found["offenders"]
         }
 

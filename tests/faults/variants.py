@@ -8,8 +8,8 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -27,6 +27,8 @@ from shared.messaging.relay_sender import Sent
 from shared.messaging.relay_source import Look, OutboxSource, Progress, at
 
 BUGS: dict[str, Callable[[], None]] = {}
+#: What was there before: owner, name, value.
+_before: list[tuple[Any, str, Any]] = []
 
 
 def bug(plant: Callable[[], None]) -> Callable[[], None]:
@@ -39,7 +41,21 @@ def put(owner: object, name: str, replacement: object) -> None:
     """Replace a name that is there: a variant of what was renamed meanwhile must fail, not pass for the product."""
     if not hasattr(owner, name):
         raise AttributeError(f"{owner!r} has no {name}")
+    _before.append((owner, name, getattr(owner, name)))
     setattr(owner, name, replacement)
+
+
+@contextmanager
+def planted(name: str | None) -> Iterator[None]:
+    """A bug of those that only `put`, in this process and for a while; none for None."""
+    _before.clear()
+    if name:
+        BUGS[name]()
+    try:
+        yield
+    finally:
+        while _before:
+            setattr(*_before.pop())
 
 
 @bug
@@ -458,6 +474,67 @@ def marks_after_sending() -> None:
     put(PayoutLine, "hand_over", not_yet)
     put(jobs.PayoutJobs, "_take", marked)
     put(jobs, "_SENT_BEFORE", timedelta(seconds=3))
+
+
+@bug
+def day_in_utc() -> None:
+    """A day begins when it begins in Greenwich."""
+    from shared.security.acting import By
+
+    put(By, "today", property(lambda self: self.at.date()))
+
+
+@bug
+def newest_by_the_clock() -> None:
+    """A case that was changed "later" than now is another request's, so it is left as it is."""
+    from shared.kernel.errors import Conflict
+    from welfare_service.cases.domain import AidCase
+
+    approve = AidCase.approve
+
+    def not_back(self: Any, *arguments: Any) -> Any:
+        act = next(one for one in arguments if hasattr(one, "by"))
+        if act.by.at < self.stage_since:
+            raise Conflict("case-not-submitted")
+        return approve(self, *arguments)
+
+    put(AidCase, "approve", not_back)
+
+
+@bug
+def age_by_year() -> None:
+    """One is as old as the difference of the years."""
+    from welfare_service.cases import deciding
+
+    put(deciding, "age_on", lambda day, born: None if born is None else day.year - born.year)
+
+
+@bug
+def hashes_ids_alone() -> None:
+    """A digest that does not know versions."""
+    from shared.web import digest
+
+    put(digest, "_HASHES", digest._HASHES.replace(" || ':' || version::text", ""))
+
+
+@bug
+def names_none() -> None:
+    """A limit that leaves nothing to be found."""
+    from shared.web import invariants
+
+    put(invariants, "NAMED", 0)
+
+
+@bug
+def counts_links_alone() -> None:
+    """A chain whose links are all there is taken for whole."""
+    from shared.security import chain
+
+    put(
+        chain,
+        "_fault",
+        lambda _, head, link, __: None if link.position == head.position + 1 else "link-missing",
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
