@@ -19,7 +19,7 @@ from shared.web.invariants import examine
 from tests.faults.cases import Attempt, Case
 from tests.faults.ground import Ground
 from tests.faults.ledger import Found
-from tests.faults.variants import planted
+from tests.faults.planting import planted
 from tests.support.aid import Aid, FakeMembership, aid_of
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 from tests.support.welfare import Welfare, found

@@ -8,8 +8,8 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -25,37 +25,7 @@ from shared.messaging.consumer_offsets import Move, move
 from shared.messaging.relay import Relay
 from shared.messaging.relay_sender import Sent
 from shared.messaging.relay_source import Look, OutboxSource, Progress, at
-
-BUGS: dict[str, Callable[[], None]] = {}
-#: What was there before: owner, name, value.
-_before: list[tuple[Any, str, Any]] = []
-
-
-def bug(plant: Callable[[], None]) -> Callable[[], None]:
-    """Register a function that plants the bug it is named for."""
-    BUGS[plant.__name__.replace("_", "-")] = plant
-    return plant
-
-
-def put(owner: object, name: str, replacement: object) -> None:
-    """Replace a name that is there: a variant of what was renamed meanwhile must fail, not pass for the product."""
-    if not hasattr(owner, name):
-        raise AttributeError(f"{owner!r} has no {name}")
-    _before.append((owner, name, getattr(owner, name)))
-    setattr(owner, name, replacement)
-
-
-@contextmanager
-def planted(name: str | None) -> Iterator[None]:
-    """A bug of those that only `put`, in this process and for a while; none for None."""
-    _before.clear()
-    if name:
-        BUGS[name]()
-    try:
-        yield
-    finally:
-        while _before:
-            setattr(*_before.pop())
+from tests.faults.planting import bug, named, put
 
 
 @bug
@@ -353,194 +323,10 @@ def rebuild_forgets_the_tail() -> None:
     put(use_cases, "build_next", build_next)
 
 
-@bug
-def reserves_what_it_saw() -> None:
-    """The budget's figures are those that the statement saw when it began, not those of the row that it waited for."""
-    from welfare_service.funds import repository
-
-    head, returning, tail = repository._POST.partition("RETURNING")
-    for column in ("allocated_fen", "reserved_fen", "paid_fen"):
-        head = head.replace(f"budget.{column}", f"seen.{column}")
-    unnested, budget = "FROM unnest(", "WHERE budget.id = move.budget_id"
-    assert unnested in head
-    assert budget in head
-    head = head.replace(unnested, "FROM (SELECT * FROM budgets) AS seen, unnest(")
-    repository._POST = head.replace(budget, f"{budget} AND seen.id = budget.id") + returning + tail
-
-
-@bug
-def decides_without_a_lock() -> None:
-    """A case is read without a lock, and saved without a look at its version."""
-    from sqlalchemy import inspect
-
-    from welfare_service.cases import repository, tables
-    from welfare_service.cases.domain import AidCase
-
-    assert tables.cases is not None
-    mapper = inspect(AidCase)
-    assert mapper.version_id_col is not None
-    mapper.version_id_col = None
-    put(repository, "get_for_change", repository.get)
-
-
-@bug
-def silence_is_a_failure() -> None:
-    """A bank that does not answer in time has not paid."""
-    from welfare_service.payouts import jobs
-    from welfare_service.payouts.bank import BankSilent
-    from welfare_service.payouts.domain import Answer, Said
-
-    async def hasty(self: Any, job: Any, bank: Any, payout_id: Any, found: Any) -> None:
-        try:
-            answers = await bank.send(payout_id, list(found.values()))
-        except BankSilent:
-            answers = [(line, Answer(Said.FAILED, reason="bank-silent")) for line in found]
-        await self._take(job, payout_id, answers)
-
-    put(jobs.PayoutJobs, "_hand_over", hasty)
-
-
-def _first_told(change: Callable[[list[Any]], list[Any]]) -> None:
-    """What the bank says of a batch is changed before it is booked."""
-    from welfare_service.payouts import jobs
-
-    book = jobs.book
-
-    async def changed(session: Any, by: Any, payout: Any, lines: Any, told: Sequence[Any]) -> Any:
-        return await book(session, by, payout, lines, change(list(told)))
-
-    put(jobs, "book", changed)
-
-
-@bug
-def the_last_word_holds() -> None:
-    """Of all that the bank says of a payment the newest counts."""
-    _first_told(lambda told: list({one.line.id: one for one in told}.values()))
-
-
-@bug
-def the_second_word_fails() -> None:
-    """A payment that is named twice in one answer cannot be right, so it failed."""
-    from dataclasses import replace
-
-    from welfare_service.payouts.domain import Said
-
-    def spoilt(told: list[Any]) -> list[Any]:
-        ids = [one.line.id for one in told]
-        return [
-            replace(one, answer=replace(one.answer, said=Said.FAILED)) if ids.count(one.line.id) > 1 else one
-            for one in told
-        ]
-
-    _first_told(spoilt)
-
-
-@bug
-def accepted_is_a_failure() -> None:
-    """What the bank has not paid at once it does not pay."""
-    from dataclasses import replace
-
-    from welfare_service.payouts.domain import Said
-
-    def spoilt(told: list[Any]) -> list[Any]:
-        return [
-            replace(one, answer=replace(one.answer, said=Said.FAILED))
-            if one.answer.said is Said.ACCEPTED
-            else one
-            for one in told
-        ]
-
-    _first_told(spoilt)
-
-
-@bug
-def marks_after_sending() -> None:
-    """A payment is noted as handed over when the bank has answered: whoever dies before that sends it again."""
-    from welfare_service.payouts import jobs
-    from welfare_service.payouts.domain import LineState, PayoutLine
-
-    hand_over, take = PayoutLine.hand_over, jobs.PayoutJobs._take
-
-    def not_yet(*_: Any) -> None:
-        return
-
-    async def marked(self: Any, job: Any, payout_id: Any, answers: Any) -> None:
-        async with job.chunk() as session:
-            for line in await jobs.repository.lines(session, payout_id):
-                if line.state is LineState.PENDING:
-                    hand_over(line, self.clock.now())
-        await take(self, job, payout_id, answers)
-
-    put(PayoutLine, "hand_over", not_yet)
-    put(jobs.PayoutJobs, "_take", marked)
-    put(jobs, "_SENT_BEFORE", timedelta(seconds=3))
-
-
-@bug
-def day_in_utc() -> None:
-    """A day begins when it begins in Greenwich."""
-    from shared.security.acting import By
-
-    put(By, "today", property(lambda self: self.at.date()))
-
-
-@bug
-def newest_by_the_clock() -> None:
-    """A case that was changed "later" than now is another request's, so it is left as it is."""
-    from shared.kernel.errors import Conflict
-    from welfare_service.cases.domain import AidCase
-
-    approve = AidCase.approve
-
-    def not_back(self: Any, *arguments: Any) -> Any:
-        act = next(one for one in arguments if hasattr(one, "by"))
-        if act.by.at < self.stage_since:
-            raise Conflict("case-not-submitted")
-        return approve(self, *arguments)
-
-    put(AidCase, "approve", not_back)
-
-
-@bug
-def age_by_year() -> None:
-    """One is as old as the difference of the years."""
-    from welfare_service.cases import deciding
-
-    put(deciding, "age_on", lambda day, born: None if born is None else day.year - born.year)
-
-
-@bug
-def hashes_ids_alone() -> None:
-    """A digest that does not know versions."""
-    from shared.web import digest
-
-    put(digest, "_HASHES", digest._HASHES.replace(" || ':' || version::text", ""))
-
-
-@bug
-def names_none() -> None:
-    """A limit that leaves nothing to be found."""
-    from shared.web import invariants
-
-    put(invariants, "NAMED", 0)
-
-
-@bug
-def counts_links_alone() -> None:
-    """A chain whose links are all there is taken for whole."""
-    from shared.security import chain
-
-    put(
-        chain,
-        "_fault",
-        lambda _, head, link, __: None if link.position == head.position + 1 else "link-missing",
-    )
-
-
 def main(arguments: Sequence[str]) -> None:
     """Plant and run."""
     name, module, *rest = arguments
-    BUGS[name]()
+    named(name)()
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
