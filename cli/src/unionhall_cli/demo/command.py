@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,8 @@ from local_stack.state import StackStatus, Step
 from local_stack.users import PASSWORD, demo_users
 from shared.kernel import texts
 from shared.kernel.clock import china_date
-from unionhall_cli.demo import loading, places, roster
+from unionhall_cli.demo import life, loading, places, roster
+from unionhall_cli.demo.aid import Frame
 from unionhall_cli.demo.places import SCALES, Scale, Unit
 from unionhall_cli.options import Json
 from unionhall_cli.output import (
@@ -76,7 +78,7 @@ def demo(
             return (early or aside.submit(_write, chosen, seed, steps)).result()
 
         stack = _up(steps)
-        page = _load(stack, chosen, material, steps) | {"seconds": round(time.monotonic() - began, 1)}
+        page = _load(stack, chosen, seed, material, steps) | {"seconds": round(time.monotonic() - began, 1)}
     show_json(page) if as_json else _show(page)
 
 
@@ -148,7 +150,9 @@ def _write(scale: Scale, seed: int, steps: Steps) -> Material:
     return Material(units, path, members)
 
 
-def _load(stack: StackStatus, scale: Scale, material: Callable[[], Material], steps: Steps) -> dict[str, Any]:
+def _load(
+    stack: StackStatus, scale: Scale, seed: int, material: Callable[[], Material], steps: Steps
+) -> dict[str, Any]:
     top = loading.top_unit()
     imported = loading.roster_of(top, scale) if top else None
     if imported is None or imported["state"] != "applied":
@@ -166,6 +170,7 @@ def _load(stack: StackStatus, scale: Scale, material: Callable[[], Material], st
         "roster": imported["id"],
         "rejected": imported["rejected"],
         "file": str(_file_of(scale)),
+        **_live(scale, top, imported, seed, steps),
         "users": [
             {
                 "username": user.username,
@@ -177,6 +182,20 @@ def _load(stack: StackStatus, scale: Scale, material: Callable[[], Material], st
             for user in demo_users()
         ],
     }
+
+
+def _live(scale: Scale, top: str, imported: dict[str, Any], seed: int, steps: Steps) -> dict[str, Any]:
+    """Aid and activities, on the roster as it was written."""
+    units = places.units(scale)
+    ids = {**loading.unit_ids(top, {unit.code for unit in units}), places.TOP_CODE: top}
+    bars = [steps.start(f"demo-{name}") for name in ("dossiers", "cases", "activities")]
+    tells = [partial(steps.show, bar) for bar in bars]
+    written_on = china_date(datetime.fromisoformat(imported["uploaded_at"]))
+    unions = [unit for unit in units if unit.weight]
+    done = life.load(scale, unions, Frame(ids, _today(), seed), written_on, life.Bars(*tells))
+    for bar in bars:
+        steps.end(bar)
+    return done
 
 
 def _import(

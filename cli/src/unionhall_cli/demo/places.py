@@ -30,7 +30,10 @@ _OWNERSHIPS = ("private", "private", "private", "state", "foreign", "collective"
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the federation is. `region` keeps the made-up document numbers of two scales apart."""
+    """How large the federation is. `region` keeps the made-up document numbers of two scales apart.
+
+    `dossiers`, `cases` and `activities` are in the first city; `in_hardship` is the share of its members with a dossier.
+    """
 
     name: str
     cities: int
@@ -39,6 +42,10 @@ class Scale:
     members: int
     spoilt_rows: int
     region: str
+    dossiers: int = 200
+    cases: int = 400
+    activities: int = 60
+    in_hardship: float = 0.08
 
     @property
     def file_name(self) -> str:
@@ -49,7 +56,7 @@ class Scale:
 SMALL = Scale("small", 6, 6, 300, 20_000, 200, "990000")
 LARGE = Scale("large", 20, 20, 20_000, 1_000_000, 2_000, "998000")
 #: For a first look on a slow machine, and for tests.
-TINY = Scale("tiny", 2, 2, 20, 300, 60, "997000")
+TINY = Scale("tiny", 2, 2, 20, 300, 60, "997000", dossiers=24, cases=50, activities=20, in_hardship=0.25)
 SCALES = {scale.name: scale for scale in (SMALL, LARGE, TINY)}
 
 #: Unions of single employers at the start of each county's list; the others serve many small employers together.

@@ -86,6 +86,8 @@ def service_settings(service: str, layout: Layout, secrets: Secrets, addresses: 
         "UNIONHALL_OIDC_AUDIENCE": AUDIENCE,
         "UNIONHALL_OIDC_JWKS_URL": f"{addresses.identity}/jwks",
         "UNIONHALL_KEYS_FILE": str(layout.keys),
+        # One machine and a few demo users stand for the offices of a whole province.
+        "UNIONHALL_RATE_LIMIT_PER_MINUTE": "60000",
         "UNIONHALL_HTTP_HOST": LOOPBACK,
         "UNIONHALL_HTTP_PORT": str(addresses.ports[service]),
         "UNIONHALL_WORKER_PORT": str(addresses.ports[f"{service}-worker"]),
