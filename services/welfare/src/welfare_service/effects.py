@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from shared.contracts.envelope import Received
 from shared.contracts.membership import (
@@ -14,8 +15,10 @@ from shared.contracts.membership import (
     OrganisationDissolved,
 )
 from shared.database.session import WriteSession
+from shared.messaging.projection import newest_wins
 from welfare_service.cases import handlers as cases
 from welfare_service.dossiers import handlers as dossiers
+from welfare_service.dossiers.repository import headed
 
 TOPICS: Final = (MEMBERS, ORGANISATIONS)
 #: The others change nothing here; they pass by in their thousands.
@@ -29,6 +32,7 @@ async def apply(session: WriteSession, events: Sequence[Received]) -> None:
     of_members = [event for event in events if event.type in _OF_MEMBERS]
     dissolved = [event for event in events if event.type == OrganisationDissolved.type]
     if of_members:
+        await _follow(session, [event for event in of_members if event.type == MemberTransferred.type])
         await cases.on_member_events(session, of_members)
         await dossiers.on_member_events(session, of_members)
     if dissolved:
@@ -36,3 +40,20 @@ async def apply(session: WriteSession, events: Sequence[Received]) -> None:
         await cases.hand_over(session, takeovers)
         for unit in takeovers:
             await dossiers.hand_over(session, *unit)
+
+
+async def _follow(session: WriteSession, transferred: Sequence[Received]) -> None:
+    """Dossiers before cases: so does the consumer of units, when all that a moved unit keeps is moved along."""
+    newest = newest_wins(transferred)
+    files = await headed(session, [event.subject for event in newest])
+    moved = [(event, unit) for event in newest if event.subject in files and (unit := _unit(event))]
+    keepers = await cases.keepers(session, {unit for _, unit in moved}) if moved else {}
+    arrivals = [
+        dossiers.Arrival(files[event.subject], event.subject, event.sequence, *keepers[unit], event.time)
+        for event, unit in moved
+    ]
+    await dossiers.follow(session, arrivals)
+
+
+def _unit(event: Received) -> UUID | None:
+    return None if event.data is None else UUID(event.data["state"]["organisation_id"])

@@ -135,3 +135,39 @@ async def test_results_at_the_same_time_book_once(office: Office) -> None:
     assert sum(result["paid"] for result in results) == 4
     assert [await office.settled(case) for case in case_ids] == [1, 1, 1, 1]
     assert (await office.get(sent))["state"] == "answered"
+
+
+async def test_a_case_that_went_to_another_unit_is_still_paid_by_its_batch(office: Office) -> None:
+    """Its unit was dissolved meanwhile; who has the batch sees nothing of the unit that took the case over."""
+    heir = await office.welfare.unit()
+    sent, [gone, refused, stayed] = await office.sent(3)
+    other, [foreign] = await office.sent()
+    for case in (gone, refused, foreign):
+        await office.welfare.rows(
+            "UPDATE cases SET organisation_id = $2, path = $3 WHERE id = $1", case, heir.id, heir.path
+        )
+    await office.welfare.call("GET", f"/cases/{gone}", by=office.sender, expect=404)
+    lines = await office.lines(sent)
+    rows = [[lines[str(gone)]["id"], "paid", "", ""], [lines[str(refused)]["id"], "failed", "", "x"]]
+    rows += [[lines[str(stayed)]["id"], "paid", "", ""]]
+    [line] = (await office.lines(other)).values()
+    result = await office.result(sent, [*rows, [line["id"], "paid", "", ""]])
+    assert (result["paid"], result["failed"]) == (2, 1)
+    # The right to one batch is none to another's cases.
+    assert [finding["kind"] for finding in result["findings"]] == ["result-line-foreign"]
+    stages = [await office.stage(case) for case in (gone, refused, stayed, foreign)]
+    assert stages == ["paid", "approved", "paid", "disbursing"]
+    assert [await office.settled(case) for case in (gone, refused, stayed, foreign)] == [1, 0, 1, 0]
+    await office.welfare.call("GET", f"/cases/{gone}", by=office.sender, expect=404)
+
+
+async def test_a_batch_is_taken_back_though_a_case_went_to_another_unit(office: Office) -> None:
+    heir = await office.welfare.unit()
+    [gone] = await office.approved()
+    payout = await office.prepare([gone])
+    await office.welfare.rows(
+        "UPDATE cases SET organisation_id = $2, path = $3 WHERE id = $1", gone, heir.id, heir.path
+    )
+    path = f"/payouts/{payout['id']}/cancellation"
+    await office.welfare.call("POST", path, by=office.preparer, version=1)
+    assert await office.stage(gone) == "approved"

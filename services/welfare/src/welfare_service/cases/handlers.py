@@ -1,6 +1,6 @@
 """Facts of membership, as steps of cases. What they need is in the events; the replica of units is asked for a path alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -60,11 +60,17 @@ async def takeovers(session: WriteSession, events: Sequence[Received]) -> list[T
     last = await repository.add_successions(session, named)
     found = []
     for unit, successor in sorted(last.items()):
-        path = await path_of_organisation(session, successor)
-        if path is None:
-            # The units come by a consumer of their own, which may be behind.
-            raise Unavailable("directory-behind", retry_after=1)
-        found.append(Takeover(unit, successor, path, at[unit]))
+        found.append(Takeover(unit, successor, await _path(session, successor), at[unit]))
+    return found
+
+
+async def keepers(session: WriteSession, organisations: Collection[UUID]) -> dict[UUID, tuple[UUID, str]]:
+    """Who keeps the affairs of these units, itself or whoever took over, and where. Raises Unavailable to be tried again."""
+    last = await repository.last_successors(session, organisations)
+    found = {}
+    for unit in organisations:
+        keeper = last.get(unit, unit)
+        found[unit] = (keeper, await _path(session, keeper))
     return found
 
 
@@ -82,6 +88,14 @@ async def hand_over(session: WriteSession, dissolved: Sequence[Takeover]) -> Non
         entry = case.hand_over(to.successor_id, to.path, _act(to.at))
         if entry is not None:
             await record(session, case, entry)
+
+
+async def _path(session: WriteSession, organisation_id: UUID) -> str:
+    path = await path_of_organisation(session, organisation_id)
+    if path is None:
+        # The units come by a consumer of their own, which may be behind.
+        raise Unavailable("directory-behind", retry_after=1)
+    return path
 
 
 def _act(at: datetime) -> Act:

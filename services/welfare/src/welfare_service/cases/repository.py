@@ -12,7 +12,7 @@ from shared.contracts.welfare import CaseStage
 from shared.database.paths import in_subtree
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.errors import NotFound
-from welfare_service.cases.domain import RUNNING, WAITING, AidCase, Happening, HistoryEntry, User
+from welfare_service.cases.domain import HANDS, RUNNING, WAITING, AidCase, HistoryEntry, User
 from welfare_service.cases.sealing import Payee
 from welfare_service.cases.tables import case_history, case_numbers, cases, successions
 
@@ -95,8 +95,14 @@ async def add_successions(session: WriteSession, successors: Mapping[UUID, UUID]
     await session.execute(_LOCK_UNITS, {"ids": ids})
     rows = [{"organisation_id": one, "successor_id": successors[one]} for one in ids]
     await session.execute(insert(successions).on_conflict_do_nothing(), rows)
-    found = await session.execute(_LAST_SUCCESSORS, {"ids": ids})
-    return {row.first_id: row.successor_id for row in found}
+    return await _last_successors(session, ids)
+
+
+async def last_successors(session: WriteSession, organisations: Collection[UUID]) -> dict[UUID, UUID]:
+    """Who keeps the affairs of those of these units that were dissolved. All are locked, so none is dissolved meanwhile."""
+    ids = sorted(organisations)
+    await session.execute(_LOCK_UNITS, {"ids": ids})
+    return await _last_successors(session, ids)
 
 
 async def forget_private(session: WriteSession, members: Collection[UUID]) -> None:
@@ -135,9 +141,8 @@ async def take_turn(session: WriteSession, member_id: UUID) -> None:
 
 async def touched_by(session: ReadSession, case_id: UUID) -> frozenset[User]:
     """Everybody who drafted, changed or submitted the case."""
-    hands = (Happening.DRAFTED, Happening.CHANGED, Happening.SUBMITTED)
     rows = select(case_history.c.actor_issuer, case_history.c.actor_subject).where(
-        case_history.c.case_id == case_id, case_history.c.happening.in_(hands)
+        case_history.c.case_id == case_id, case_history.c.happening.in_(HANDS)
     )
     return frozenset((row.actor_issuer, row.actor_subject) for row in await session.execute(rows))
 
@@ -266,6 +271,11 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.is_flagged:
         conditions.append(columns.flagged)
     return conditions
+
+
+async def _last_successors(session: WriteSession, ids: Collection[UUID]) -> dict[UUID, UUID]:
+    found = await session.execute(_LAST_SUCCESSORS, {"ids": ids})
+    return {row.first_id: row.successor_id for row in found}
 
 
 async def _locked(session: WriteSession, condition: ColumnElement[bool]) -> Sequence[AidCase]:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.welfare import DossierStatus, HardshipClass
-from shared.kernel.errors import Conflict, Forbidden, Invalid, NotFound, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid, NotFound, StaleVersion
 from shared.security.acting import By
 from welfare_service.dossiers.kinds import (
     Cause,
@@ -33,6 +33,8 @@ MOST_LINES: Final = 100
 #: How many dossiers a user may unmask in one day of China.
 UNMASK_DAILY_CAP: Final = 50
 MAX_REASON: Final = 500
+#: Why a file was handed over, beside the dissolution of its unit, and why it is to be looked at again.
+MEMBER_TRANSFERRED: Final = "member-transferred"
 
 
 class Happening(StrEnum):
@@ -137,7 +139,10 @@ class Leaving(NamedTuple):
 
 @dataclass(eq=False, kw_only=True)
 class Dossier:
-    """A household's file; `persons` are those who stand in it (or stood in it when it was closed), with their lines."""
+    """A household's file; `persons` are those who stand in it (or stood in it when it was closed), with their lines.
+
+    `head_sequence` is the version of the head's membership that the file followed last.
+    """
 
     id: UUID
     number: str
@@ -153,6 +158,7 @@ class Dossier:
     awaiting_since: datetime | None = None
     data_key_wrapped: bytes
     key_version: int
+    head_sequence: int = 0
     version: int = 1
     created_at: datetime
     updated_at: datetime
@@ -248,7 +254,7 @@ class Dossier:
         """Decide the class. Raises Forbidden for whoever gathered: four eyes are two persons."""
         self._must_await()
         if (by.issuer, by.subject) in gatherers:
-            raise Forbidden("dossier-four-eyes")
+            raise Forbidden("dossier-four-eyes", about=About("dossier", self.id, self.path))
         self.awaiting_since = None
         self.hardship_class, self.classified_on = hardship_class, by.today
         # Without hardship nothing is opened; a file that is open goes on until somebody closes it.
@@ -264,10 +270,27 @@ class Dossier:
             person.is_standing = False
         return self._entry_of_next(Happening.CLOSED, by, reason=reason.value, note_sealed=note_sealed)
 
-    def hand_over(self, organisation_id: UUID, path: str, by: By) -> HistoryEntry:
-        """Another unit keeps the file from now on."""
+    def hand_over(
+        self, organisation_id: UUID, path: str, by: By, *, reason: str | None = None
+    ) -> HistoryEntry:
+        """Another unit keeps the file from now on; what waits for a decision waits there."""
         self.organisation_id, self.path = organisation_id, path
-        return self._entry_of_next(Happening.HANDED_OVER, by)
+        return self._entry_of_next(Happening.HANDED_OVER, by, reason=reason)
+
+    def follow(
+        self, member_id: UUID, sequence: int, organisation_id: UUID, path: str, by: By
+    ) -> HistoryEntry | None:
+        """A member's affiliation of version `sequence` is with this unit: the file of the household that he heads goes along.
+
+        None when nothing is different: he is not its head, it is closed or there already, or a later version came before.
+        """
+        leads = any(person.is_head and person.member_id == member_id for person in self.persons)
+        if not leads or self.status is DossierStatus.CLOSED or sequence <= self.head_sequence:
+            return None
+        self.head_sequence = sequence
+        if organisation_id == self.organisation_id:
+            return None
+        return self.hand_over(organisation_id, path, by, reason=MEMBER_TRANSFERRED)
 
     def _gathered(self, happening: Happening, by: By) -> HistoryEntry:
         # What was submitted is no longer what there is: it has to be submitted anew.

@@ -17,6 +17,7 @@ from shared.kernel.errors import NotFound
 from shared.kernel.ids import new_id
 from shared.kernel.money import Fen
 from welfare_service.dossiers.domain import Dossier, HistoryEntry, Line, Person
+from welfare_service.dossiers.kinds import Relation
 from welfare_service.dossiers.records import Decision
 from welfare_service.dossiers.tables import (
     daily_uses,
@@ -81,6 +82,17 @@ async def find_of_member(session: ReadSession, member_id: UUID) -> Standing | No
     return Standing(
         row.id, row.path, row.organisation_id, DossierStatus(row.status), HardshipClass(row.hardship_class)
     )
+
+
+async def headed(session: WriteSession, member_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Of these members those who head a household, with its dossier; for the worker, who sees all."""
+    persons = dossier_persons.c
+    rows = await session.execute(
+        select(persons.member_id, persons.dossier_id).where(
+            persons.member_id.in_(member_ids), persons.is_standing, persons.relation == Relation.HEAD
+        )
+    )
+    return {row.member_id: row.dossier_id for row in rows}
 
 
 async def is_standing(session: ReadSession, document_blinds: Sequence[bytes]) -> bool:

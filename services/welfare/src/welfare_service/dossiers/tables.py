@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.contracts.welfare import DossierStatus, HardshipClass
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 from welfare_service.dossiers.domain import (
     Dossier,
@@ -39,7 +40,7 @@ from welfare_service.dossiers.kinds import (
     Relation,
 )
 from welfare_service.dossiers.records import Decision, Review, ReviewKind
-from welfare_service.metadata import mapper, metadata, text_enum
+from welfare_service.metadata import mapper, metadata
 
 _Moment = DateTime(timezone=True)
 
@@ -63,6 +64,7 @@ dossiers = Table(
     Column("awaiting_since", _Moment),
     Column("data_key_wrapped", LargeBinary, nullable=False),
     Column("key_version", SmallInteger, nullable=False),
+    Column("head_sequence", BigInteger, nullable=False, server_default="0"),
     Column("version", Integer, nullable=False),
     Column("created_at", _Moment, nullable=False),
     Column("updated_at", _Moment, nullable=False),

@@ -48,6 +48,7 @@ async def book(
 
     Order of locks: the batch, cases, dossiers, and at the end of the transaction budgets, each in order of their ids.
     """
+    await repository.reach_cases(session, lines)
     booked = Booked()
     paid: list[PayoutLine] = []
     for one in sorted(told, key=lambda told: told.line.case_id):

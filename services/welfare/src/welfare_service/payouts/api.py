@@ -5,20 +5,19 @@ from uuid import UUID
 
 from fastapi import Query, Response, UploadFile, status
 
-from shared.directory.organisations import path_of_organisation
-from shared.kernel.errors import NotFound
-from shared.security.acting import By
+from shared.directory.organisations import subtrees
 from shared.security.policy import Action
 from shared.web.body import max_body
 from shared.web.caller import CurrentCaller
-from shared.web.conditional import IfMatch, set_etag
+from shared.web.change import Call, Change, Once
+from shared.web.conditional import set_etag
 from shared.web.idempotency import Idempotent
 from shared.web.language import CurrentLanguage
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import Keys, Read, Write
 from welfare_service.payouts import files, repository, use_cases
-from welfare_service.payouts.domain import LineState, PayoutState
+from welfare_service.payouts.domain import LineState, Payout, PayoutState
 from welfare_service.payouts.schemas import (
     FindingView,
     LineView,
@@ -35,19 +34,10 @@ _CSV = {"content": {"text/csv": {}}, "description": "instructions for the bank, 
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def prepare_payout(
-    body: PreparePayout,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> PayoutView:
+async def prepare_payout(body: PreparePayout, call: Once) -> PayoutView:
     """Put approved cases into a batch for the bank. Somebody else sends it."""
-    by = By.caller(caller, clock.now())
-    payout = await use_cases.prepare(session, caller, by, body.organisation_id, body.case_ids)
-    set_etag(response, payout.version)
-    return PayoutView.of(payout)
+    payout = await use_cases.prepare(call.session, call.caller, call.by, body.organisation_id, body.case_ids)
+    return _shown(call, payout)
 
 
 @router.get("")
@@ -60,13 +50,7 @@ async def list_payouts(
     state: PayoutState | None = None,
 ) -> Page[PayoutView]:
     """Batches of a subtree, newest first."""
-    roots = caller.require_somewhere(Action.PAYOUT_READ)
-    if organisation is not None:
-        path = await path_of_organisation(session, organisation)
-        if path is None:
-            raise NotFound("not-found")
-        caller.require(Action.PAYOUT_READ, path)
-        roots = (path,)
+    roots = await subtrees(session, caller, Action.PAYOUT_READ, organisation)
     purpose = f"payouts:{roots}:{state}"
     values = page.after(ring, purpose)
     before = UUID(values[0]) if values else None
@@ -134,82 +118,44 @@ async def get_file(payout_id: UUID, session: Write, caller: CurrentCaller, ring:
 
 
 @router.post("/{payout_id}/sending")
-async def send_payout(
-    payout_id: UUID,
-    body: SendPayout,
-    version: IfMatch,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> PayoutView:
+async def send_payout(payout_id: UUID, body: SendPayout, _key: Idempotent, call: Change) -> PayoutView:
     """Let a batch go to the bank: by another person than who prepared it."""
-    by = By.caller(caller, clock.now())
-    payout = await use_cases.send(session, caller, by, payout_id, version, body.channel)
-    set_etag(response, payout.version)
-    return PayoutView.of(payout)
+    payout = await use_cases.send(call.session, call.caller, call.by, payout_id, call.version, body.channel)
+    return _shown(call, payout)
 
 
 @router.post("/{payout_id}/cancellation")
-async def cancel_payout(
-    payout_id: UUID,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> PayoutView:
+async def cancel_payout(payout_id: UUID, call: Change) -> PayoutView:
     """Take a batch back before it is sent."""
-    payout = await use_cases.cancel(session, caller, By.caller(caller, clock.now()), payout_id, version)
-    set_etag(response, payout.version)
-    return PayoutView.of(payout)
+    return _shown(call, await use_cases.cancel(call.session, call.caller, call.by, payout_id, call.version))
 
 
 @router.post("/{payout_id}/result")
 @max_body(files.MAX_RESULT_BYTES + 64 * 1024)
-async def take_result(
-    payout_id: UUID,
-    file: UploadFile,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    language: CurrentLanguage,
-) -> ResultView:
+async def take_result(payout_id: UUID, file: UploadFile, call: Once, language: CurrentLanguage) -> ResultView:
     """Upload a result file of the bank. What does not fit is kept as a finding, the rest is booked."""
     rows = files.read_result(await file.read())
-    by = By.caller(caller, clock.now())
-    return ResultView.of(await use_cases.take_result(session, caller, by, payout_id, rows), language)
+    result = await use_cases.take_result(call.session, call.caller, call.by, payout_id, rows)
+    return ResultView.of(result, language)
 
 
 @router.post("/{payout_id}/findings/{finding_id}/resolution")
 async def resolve_finding(
-    payout_id: UUID,
-    finding_id: UUID,
-    body: ResolveFinding,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    language: CurrentLanguage,
+    payout_id: UUID, finding_id: UUID, body: ResolveFinding, call: Once, language: CurrentLanguage
 ) -> FindingView:
     """Say how a finding was cleared up."""
-    by = By.caller(caller, clock.now())
-    finding = await use_cases.resolve(session, caller, by, payout_id, finding_id, body.resolution)
+    finding = await use_cases.resolve(
+        call.session, call.caller, call.by, payout_id, finding_id, body.resolution
+    )
     return FindingView.of(finding, language)
 
 
 @router.post("/{payout_id}/closing")
-async def close_payout(
-    payout_id: UUID,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> PayoutView:
+async def close_payout(payout_id: UUID, call: Change) -> PayoutView:
     """End a batch that the bank has answered for and about which nothing is open."""
-    payout = await use_cases.close(session, caller, By.caller(caller, clock.now()), payout_id, version)
-    set_etag(response, payout.version)
+    return _shown(call, await use_cases.close(call.session, call.caller, call.by, payout_id, call.version))
+
+
+def _shown(call: Call, payout: Payout) -> PayoutView:
+    call.leaves(payout.version)
     return PayoutView.of(payout)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.kernel.errors import Conflict, Forbidden, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, StaleVersion
 
 #: Payments of one batch: its result is booked in one transaction.
 MAX_LINES: Final = 500
@@ -184,7 +184,7 @@ class Payout:
         """Let it go to the bank. Four eyes are two persons: whoever prepared it does not send it."""
         self._must(PayoutState.DRAFT)
         if (issuer, subject) == (self.prepared_by_issuer, self.prepared_by_subject):
-            raise Forbidden("four-eyes")
+            raise Forbidden("four-eyes", about=About("payout", self.id, self.path))
         self.state, self.channel, self.sent_at = PayoutState.SENT, channel, at
         self.sent_by_issuer, self.sent_by_subject = issuer, subject
         self.version += 1
@@ -194,7 +194,7 @@ class Payout:
         if self.state is not PayoutState.SENT or self.channel is Channel.FILE:
             raise Conflict("payout-not-in-state")
         if (issuer, subject) == (self.prepared_by_issuer, self.prepared_by_subject):
-            raise Forbidden("four-eyes")
+            raise Forbidden("four-eyes", about=About("payout", self.id, self.path))
         self.channel = Channel.FILE
         self.version += 1
 

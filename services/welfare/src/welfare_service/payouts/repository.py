@@ -30,6 +30,9 @@ _DUE_LINES: Final = text("""
 """)
 
 
+_PATHS_OF_CASES: Final = text("SELECT * FROM paths_of_paid_cases(:lines)")
+
+
 async def next_number(session: WriteSession, year: int) -> str:
     """A number for a new batch, "P202600000001"."""
     position = await session.scalar(payout_numbers.next_value())
@@ -45,6 +48,18 @@ def add(session: WriteSession, payout: Payout, lines: Sequence[PayoutLine]) -> N
 def add_findings(session: WriteSession, findings: Sequence[Finding]) -> None:
     """Keep what does not fit."""
     session.add_all(findings)
+
+
+async def reach_cases(session: WriteSession, lines: Sequence[PayoutLine]) -> None:
+    """Bring the cases of lines of a batch into scope, in whosever hands they are by now.
+
+    The caller has the right to the batch, and they were paid by it: what the bank says of them is booked wherever they went.
+    """
+    within = session.granted
+    paths = list(await session.scalars(_PATHS_OF_CASES, {"lines": [line.id for line in lines]}))
+    for path in paths:
+        if not within.whole and not path.startswith(within.paths):
+            await session.widen_scope(path)
 
 
 async def get(session: ReadSession, payout_id: UUID) -> Payout:

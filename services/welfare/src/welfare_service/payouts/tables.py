@@ -17,8 +17,9 @@ from sqlalchemy import (
     text,
 )
 
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
-from welfare_service.metadata import mapper, metadata, text_enum
+from welfare_service.metadata import mapper, metadata
 from welfare_service.payouts.domain import (
     Channel,
     Finding,

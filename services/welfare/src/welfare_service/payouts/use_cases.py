@@ -111,6 +111,7 @@ async def cancel(session: WriteSession, caller: Caller, by: By, payout_id: UUID,
     payout.must_be(version)
     payout.cancel(by.issuer, by.subject, by.at)
     lines = await repository.lines(session, payout.id)
+    await repository.reach_cases(session, lines)
     for line in sorted(lines, key=lambda line: line.case_id):
         line.withdraw("payout-cancelled", by.at)
         await cases.record_payment_failed(session, line.case_id, "payout-cancelled", by)
