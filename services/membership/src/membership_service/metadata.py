@@ -1,34 +1,14 @@
 """The one MetaData of this service, and the mapper that ties plain domain classes to its tables."""
 
-import pkgutil
-from enum import StrEnum
-from importlib import import_module
-
-from sqlalchemy import Enum, MetaData
+from sqlalchemy import MetaData
 from sqlalchemy.orm import registry
 
-import membership_service
-from shared.database.metadata import service_metadata
+from shared.database.metadata import service_metadata, with_all_tables
 
 metadata = service_metadata()
 mapper = registry(metadata=metadata)
 
 
-def text_enum(kind: type[StrEnum]) -> Enum:
-    """A column of the values of `kind` as plain text: a new value needs no migration."""
-    return Enum(
-        kind, native_enum=False, length=32, values_callable=lambda values: [value.value for value in values]
-    )
-
-
 def complete_metadata() -> MetaData:
-    """The metadata with the tables of every slice, for migrations; a slice cannot be forgotten."""
-    for slice_ in pkgutil.iter_modules(membership_service.__path__):
-        if slice_.ispkg and _has_tables(slice_.name):
-            import_module(f"membership_service.{slice_.name}.tables")
-    return metadata
-
-
-def _has_tables(name: str) -> bool:
-    package = import_module(f"membership_service.{name}")
-    return any(module.name == "tables" for module in pkgutil.iter_modules(package.__path__))
+    """For migrations."""
+    return with_all_tables(metadata, "membership_service")

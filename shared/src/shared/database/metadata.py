@@ -1,6 +1,10 @@
 """The MetaData of a service: naming convention, shared tables, types that SQLAlchemy does not know."""
 
-from sqlalchemy import MetaData
+import pkgutil
+from enum import StrEnum
+from importlib import import_module
+
+from sqlalchemy import Enum, MetaData
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import UserDefinedType
 
@@ -24,4 +28,22 @@ def service_metadata() -> MetaData:
     """A fresh MetaData with the naming convention and the tables that every service has."""
     metadata = MetaData(naming_convention=NAMING)
     shared_tables(metadata)
+    return metadata
+
+
+def text_enum(kind: type[StrEnum]) -> Enum:
+    """A column of the values of `kind` as plain text: a new value needs no migration."""
+    return Enum(
+        kind, native_enum=False, length=32, values_callable=lambda values: [value.value for value in values]
+    )
+
+
+def with_all_tables(metadata: MetaData, service_package: str) -> MetaData:
+    """The metadata with the tables of every slice of "membership_service", for migrations; a slice cannot be forgotten."""
+    for slice_ in pkgutil.iter_modules(import_module(service_package).__path__):
+        if slice_.ispkg:
+            name = f"{service_package}.{slice_.name}"
+            modules = pkgutil.iter_modules(import_module(name).__path__)
+            if any(module.name == "tables" for module in modules):
+                import_module(f"{name}.tables")
     return metadata

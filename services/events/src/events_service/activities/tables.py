@@ -29,8 +29,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from events_service.activities.domain import Activity, Happening, HistoryEntry
 from events_service.activities.plan import ActivityKind, Quota, Session
-from events_service.metadata import mapper, metadata, text_enum
+from events_service.metadata import mapper, metadata
 from shared.contracts.events_service import ActivityStage, AdmissionMode
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 
 _Moment = DateTime(timezone=True)

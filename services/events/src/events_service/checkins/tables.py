@@ -3,7 +3,8 @@
 from sqlalchemy import Column, DateTime, ForeignKey, Index, SmallInteger, Table, Text, Uuid
 
 from events_service.checkins.domain import Way
-from events_service.metadata import metadata, text_enum
+from events_service.metadata import metadata
+from shared.database.metadata import text_enum
 
 _Moment = DateTime(timezone=True)
 

@@ -15,9 +15,10 @@ from sqlalchemy import (
     text,
 )
 
-from events_service.metadata import mapper, metadata, text_enum
+from events_service.metadata import mapper, metadata
 from events_service.registrations.domain import Happening, Registration
 from shared.contracts.events_service import RegistrationStatus
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 
 _Moment = DateTime(timezone=True)

@@ -15,8 +15,9 @@ from sqlalchemy import (
 )
 
 from membership_service.enterprises.domain import Enterprise, Ownership
-from membership_service.metadata import mapper, metadata, text_enum
+from membership_service.metadata import mapper, metadata
 from membership_service.organisations.dependents import Dependents, register
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 
 enterprises = Table(

@@ -25,9 +25,10 @@ from sqlalchemy.orm import relationship
 from membership_service.members.documents import DocumentType
 from membership_service.members.domain import Affiliation, Happening, HistoryEntry, Member
 from membership_service.members.transfers.domain import Transfer, TransferState
-from membership_service.metadata import mapper, metadata, text_enum
+from membership_service.metadata import mapper, metadata
 from membership_service.organisations.dependents import Dependents, register
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 
 _Key = Text(collation="C")

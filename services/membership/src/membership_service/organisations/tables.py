@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from membership_service.metadata import mapper, metadata, text_enum
+from membership_service.metadata import mapper, metadata
 from membership_service.organisations.dependents import Dependents, register
 from membership_service.organisations.domain import (
     Chapter,
@@ -28,6 +28,7 @@ from membership_service.organisations.domain import (
     PlanState,
 )
 from shared.contracts.membership import OrganisationKind
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 
 organisation_numbers = Sequence("organisation_numbers", metadata=metadata)

@@ -15,10 +15,11 @@ from sqlalchemy import (
     or_,
 )
 
-from membership_service.metadata import mapper, metadata, text_enum
+from membership_service.metadata import mapper, metadata
 from membership_service.organisations.dependents import Dependents, register
 from membership_service.posts.domain import Post
 from shared.contracts.membership import Role
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 
 posts = Table(

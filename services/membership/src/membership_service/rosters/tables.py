@@ -19,8 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from membership_service.metadata import mapper, metadata, text_enum
+from membership_service.metadata import mapper, metadata
 from membership_service.rosters.domain import Format, ImportState, Mode, RosterImport
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 
 _Moment = DateTime(timezone=True)

@@ -21,9 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.contracts.welfare import CaseStage
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 from welfare_service.cases.domain import AidCase, FlagReason, Happening, HistoryEntry
-from welfare_service.metadata import mapper, metadata, text_enum
+from welfare_service.metadata import mapper, metadata
 
 _Moment = DateTime(timezone=True)
 _WAITING = text("stage IN ('draft', 'submitted', 'returned', 'approved', 'disbursing', 'paid')")

@@ -20,10 +20,11 @@ from sqlalchemy import (
     text,
 )
 
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
 from shared.database.types import Xid8
 from welfare_service.funds.domain import Account, Budget, EntryKind, Source
-from welfare_service.metadata import mapper, metadata, text_enum
+from welfare_service.metadata import mapper, metadata
 
 _Moment = DateTime(timezone=True)
 

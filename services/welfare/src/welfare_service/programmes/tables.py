@@ -15,8 +15,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
-from welfare_service.metadata import mapper, metadata, text_enum
+from welfare_service.metadata import mapper, metadata
 from welfare_service.programmes.domain import AmountRule, Programme, ProgrammeKind, ProgrammeVersion
 
 _Moment = DateTime(timezone=True)

@@ -4,8 +4,9 @@ from sqlalchemy import CheckConstraint, Column, Date, Index, Integer, Table, Tex
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 
+from shared.database.metadata import text_enum
 from shared.database.paths import Path
-from welfare_service.metadata import mapper, metadata, text_enum
+from welfare_service.metadata import mapper, metadata
 from welfare_service.rules.domain import Rule, RuleKey
 
 rules = Table(
