@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Query, Response, status
 from pydantic import AwareDatetime
 
-from events_service.activities import lookup, repository, use_cases
+from events_service.activities import repository, use_cases
 from events_service.activities.domain import Activity
 from events_service.activities.repository import Filters
 from events_service.activities.schemas import (
@@ -21,35 +21,25 @@ from events_service.activities.schemas import (
 )
 from events_service.own import own_member
 from shared.contracts.events_service import ActivityStage
+from shared.directory.organisations import subtrees
 from shared.kernel.errors import NotFound
-from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.conditional import IfMatch, set_etag
-from shared.web.idempotency import Idempotent
+from shared.web.change import Call, Change, Once
+from shared.web.conditional import set_etag
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import CurrentClock, Keys, Read
 
 router = api_router("/api/v1/activities", "activities")
 own_router = api_router("/api/v1/me", "me")
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def draft(
-    body: DraftBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ActivityView:
+async def draft(body: DraftBody, call: Once) -> ActivityView:
     """Begin to plan an activity."""
-    by = By.caller(caller, clock.now())
     plan = body.plan(body.organisation_id)
-    activity = await use_cases.draft(session, caller, by, body.organisation_id, plan)
-    set_etag(response, activity.version)
-    return ActivityView.of(activity)
+    return _shown(call, await use_cases.draft(call.session, call.caller, call.by, body.organisation_id, plan))
 
 
 @router.get("")
@@ -64,7 +54,7 @@ async def list_activities(
     starts_to: Annotated[AwareDatetime | None, Query(description="takes place before")] = None,
 ) -> Page[ActivityView]:
     """Activities of a subtree, by place in the tree."""
-    within = await lookup.roots(session, caller, organisation)
+    within = await subtrees(session, caller, Action.ACTIVITY_READ, organisation)
     filters = Filters(stage=stage, starts_from=starts_from, starts_to=starts_to)
     purpose = f"activities:{within}:{filters}"
     values = page.after(ring, purpose)
@@ -100,114 +90,61 @@ async def get_history(
 
 
 @router.put("/{activity_id}")
-async def change(
-    activity_id: UUID,
-    body: PlanBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ActivityView:
+async def change(activity_id: UUID, body: PlanBody, call: Change) -> ActivityView:
     """Change a draft as a whole."""
-    by = By.caller(caller, clock.now())
-    known = await repository.get(session, activity_id)
+    known = await repository.get(call.session, activity_id)
     plan = body.plan(known.organisation_id)
-    activity = await use_cases.change(session, caller, by, activity_id, version, plan)
-    set_etag(response, activity.version)
-    return ActivityView.of(activity)
+    activity = await use_cases.change(call.session, call.caller, call.by, activity_id, call.version, plan)
+    return _shown(call, activity)
 
 
 @router.patch("/{activity_id}")
-async def amend(
-    activity_id: UUID,
-    body: AmendBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ActivityView:
+async def amend(activity_id: UUID, body: AmendBody, call: Change) -> ActivityView:
     """Change place, text or time after the approval; those registered are to be told (`changed_at`)."""
     activity = await use_cases.amend(
-        session,
-        caller,
-        By.caller(caller, clock.now()),
+        call.session,
+        call.caller,
+        call.by,
         activity_id,
-        version,
+        call.version,
         place=body.place,
         description=body.description,
         sessions=sessions_of(body.sessions) if body.sessions else None,
     )
-    set_etag(response, activity.version)
-    return ActivityView.of(activity)
+    return _shown(call, activity)
 
 
 @router.post("/{activity_id}/approval")
-async def approve(
-    activity_id: UUID,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ActivityView:
+async def approve(activity_id: UUID, call: Change) -> ActivityView:
     """Approve a plan. Not by who made it: four eyes are two persons."""
-    by = By.caller(caller, clock.now())
-    activity = await use_cases.approve(session, caller, by, activity_id, version)
-    set_etag(response, activity.version)
-    return ActivityView.of(activity)
+    activity = await use_cases.approve(call.session, call.caller, call.by, activity_id, call.version)
+    return _shown(call, activity)
 
 
 @router.post("/{activity_id}/return")
-async def return_(
-    activity_id: UUID,
-    body: ReasonBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ActivityView:
+async def return_(activity_id: UUID, body: ReasonBody, call: Change) -> ActivityView:
     """Give a plan back to be worked over."""
-    by = By.caller(caller, clock.now())
-    activity = await use_cases.return_(session, caller, by, activity_id, version, body.reason)
-    set_etag(response, activity.version)
-    return ActivityView.of(activity)
+    activity = await use_cases.return_(
+        call.session, call.caller, call.by, activity_id, call.version, body.reason
+    )
+    return _shown(call, activity)
 
 
 @router.post("/{activity_id}/cancellation")
-async def cancel(
-    activity_id: UUID,
-    body: ReasonBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ActivityView:
+async def cancel(activity_id: UUID, body: ReasonBody, call: Change) -> ActivityView:
     """Call it off: all registrations are taken back."""
-    by = By.caller(caller, clock.now())
-    activity = await use_cases.cancel(session, caller, by, activity_id, version, body.reason)
-    set_etag(response, activity.version)
-    return ActivityView.of(activity)
+    activity = await use_cases.cancel(
+        call.session, call.caller, call.by, activity_id, call.version, body.reason
+    )
+    return _shown(call, activity)
 
 
 def _step_route(path: str, do: use_cases.Step, summary: str) -> None:
     """A route for a step of the organiser that needs nothing but the activity."""
 
-    async def take_step(
-        activity_id: UUID,
-        version: IfMatch,
-        session: Write,
-        caller: CurrentCaller,
-        clock: CurrentClock,
-        response: Response,
-    ) -> ActivityView:
-        by = By.caller(caller, clock.now())
-        activity = await use_cases.step(session, caller, by, activity_id, version, do)
-        set_etag(response, activity.version)
-        return ActivityView.of(activity)
+    async def take_step(activity_id: UUID, call: Change) -> ActivityView:
+        activity = await use_cases.step(call.session, call.caller, call.by, activity_id, call.version, do)
+        return _shown(call, activity)
 
     take_step.__doc__ = summary
     router.add_api_route(f"/{{activity_id}}/{path}", take_step, methods=["POST"], name=path)
@@ -248,4 +185,9 @@ async def get_for_member(
     activity = await repository.get(session, activity_id)
     if not await repository.is_welcome(session, activity_id, member.id, clock.now()):
         raise NotFound("not-found")
+    return ActivityView.of(activity)
+
+
+def _shown(call: Call, activity: Activity) -> ActivityView:
+    call.leaves(activity.version)
     return ActivityView.of(activity)

@@ -8,11 +8,9 @@ from pydantic import BaseModel, Field
 
 from events_service.calendars import domain, use_cases
 from shared.database.scope import Scope
-from shared.security.acting import By
-from shared.web.caller import CurrentCaller
-from shared.web.idempotency import Idempotent
+from shared.web.change import Once
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Write, database_of
+from shared.web.session import CurrentClock, database_of
 
 router = api_router("/api/v1/calendars", "calendars")
 own_router = api_router("/api/v1/me", "me")
@@ -27,12 +25,10 @@ class FeedReply(BaseModel):
 
 
 @own_router.post("/calendar", status_code=status.HTTP_201_CREATED)
-async def make_feed(
-    _key: Idempotent, session: Write, caller: CurrentCaller, clock: CurrentClock
-) -> FeedReply:
+async def make_feed(call: Once) -> FeedReply:
     """Make a calendar feed of one's own activities, or renew it: the old address ends."""
     token = secrets.token_urlsafe(domain.TOKEN_BYTES)
-    await use_cases.make(session, caller, By.caller(caller, clock.now()), token)
+    await use_cases.make(call.session, call.caller, call.by, token)
     return FeedReply(path=f"{router.prefix}/{token}.ics")
 
 

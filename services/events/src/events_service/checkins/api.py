@@ -18,14 +18,13 @@ from events_service.checkins.schemas import (
     RowReply,
     ScanBody,
 )
-from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.idempotency import Idempotent
+from shared.web.change import Once
 from shared.web.language import CurrentLanguage
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import CurrentClock, Keys, Read
 
 router = api_router("/api/v1/activities", "check-ins")
 own_router = api_router("/api/v1/me", "me")
@@ -46,28 +45,18 @@ async def get_code(
 
 
 @own_router.post("/check-ins")
-async def scan(
-    body: ScanBody, _key: Idempotent, session: Write, caller: CurrentCaller, clock: CurrentClock, ring: Keys
-) -> CheckInReply:
+async def scan(body: ScanBody, call: Once) -> CheckInReply:
     """Sign in by the code on the screen."""
-    by = By.caller(caller, clock.now())
-    return CheckInReply.of(await use_cases.scan(session, caller, by, ring, body.code))
+    return CheckInReply.of(await use_cases.scan(call.session, call.caller, call.by, call.ring, body.code))
 
 
 @router.post("/{activity_id}/check-ins", status_code=status.HTTP_200_OK)
-async def check_in_by_hand(
-    activity_id: UUID,
-    body: HandBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-) -> CheckInReply:
+async def check_in_by_hand(activity_id: UUID, body: HandBody, call: Once) -> CheckInReply:
     """Sign somebody in by hand."""
     check_in = await use_cases.by_hand(
-        session,
-        caller,
-        By.caller(caller, clock.now()),
+        call.session,
+        call.caller,
+        call.by,
         activity_id,
         registration_id=body.registration_id,
         member_id=body.member_id,
@@ -79,18 +68,11 @@ async def check_in_by_hand(
 
 @router.post("/{activity_id}/check-ins/batch")
 async def merge_batch(
-    activity_id: UUID,
-    body: BatchBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    language: CurrentLanguage,
+    activity_id: UUID, body: BatchBody, call: Once, language: CurrentLanguage
 ) -> BatchReply:
     """Take in what a device wrote down while it was offline. Each row has its answer; sending it again changes nothing."""
-    by = By.caller(caller, clock.now())
     rows = [row.scanned() for row in body.rows]
-    verdicts = await use_cases.merge(session, caller, by, activity_id, rows)
+    verdicts = await use_cases.merge(call.session, call.caller, call.by, activity_id, rows)
     return BatchReply(
         rows=[RowReply.of(row, verdict, language) for row, verdict in zip(body.rows, verdicts, strict=True)]
     )

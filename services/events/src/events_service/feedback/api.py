@@ -7,32 +7,22 @@ from fastapi import status
 from events_service.activities import repository as activities
 from events_service.feedback import repository, use_cases
 from events_service.feedback.schemas import CommentReply, FeedbackBody, FeedbackReply, SummaryReply
-from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.idempotency import Idempotent
+from shared.web.change import Once
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import Keys, Read
 
 router = api_router("/api/v1/activities", "feedback")
 registrations_router = api_router("/api/v1/registrations", "feedback")
 
 
 @registrations_router.post("/{registration_id}/feedback", status_code=status.HTTP_200_OK)
-async def give(
-    registration_id: UUID,
-    body: FeedbackBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    ring: Keys,
-) -> FeedbackReply:
+async def give(registration_id: UUID, body: FeedbackBody, call: Once) -> FeedbackReply:
     """Say how it was; saying it again replaces what was said, until the activity is archived."""
-    by = By.caller(caller, clock.now())
     given = await use_cases.give(
-        session, caller, by, ring, uuid4(), registration_id, body.score, body.comment
+        call.session, call.caller, call.by, call.ring, uuid4(), registration_id, body.score, body.comment
     )
     return FeedbackReply(
         registration_id=registration_id,

@@ -11,11 +11,10 @@ from events_service.lottery import repository, use_cases
 from events_service.lottery.domain import unpacked
 from events_service.lottery.schemas import LotteryReply
 from shared.kernel.errors import Conflict
-from shared.security.acting import By
 from shared.web.caller import CurrentCaller
-from shared.web.idempotency import Idempotent
+from shared.web.change import Once
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write, database_of
+from shared.web.session import CurrentClock, Read, database_of
 
 router = api_router("/api/v1/activities", "lottery")
 
@@ -33,17 +32,9 @@ async def get_lottery(
 
 
 @router.post("/{activity_id}/lottery/draw", status_code=status.HTTP_200_OK)
-async def draw(
-    activity_id: UUID,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    ring: Keys,
-) -> LotteryReply:
+async def draw(activity_id: UUID, call: Once) -> LotteryReply:
     """Draw, once. Registration must be closed."""
-    by = By.caller(caller, clock.now())
-    activity, lottery = await use_cases.draw_lots(session, caller, by, ring, activity_id)
+    activity, lottery = await use_cases.draw_lots(call.session, call.caller, call.by, call.ring, activity_id)
     return LotteryReply.of(lottery, activity)
 
 

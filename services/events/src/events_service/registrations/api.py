@@ -22,11 +22,12 @@ from shared.kernel.errors import Invalid
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.conditional import IfMatch, set_etag
+from shared.web.change import Change
+from shared.web.conditional import set_etag
 from shared.web.hot import Hot
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import Keys, Read, Write
 
 router = api_router("/api/v1/registrations", "registrations")
 activity_router = api_router("/api/v1/activities", "registrations")
@@ -75,26 +76,13 @@ async def count_registrations(activity_id: UUID, session: Read, caller: CurrentC
 
 
 @activity_router.put("/{activity_id}/seats")
-async def change_seats(
-    activity_id: UUID,
-    body: SeatsBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ActivityView:
+async def change_seats(activity_id: UUID, body: SeatsBody, call: Change) -> ActivityView:
     """Other numbers of seats: new ones go to those who wait, and none falls below what is taken."""
+    quotas = quotas_of(body.quotas)
     activity = await use_cases.change_seats(
-        session,
-        caller,
-        By.caller(caller, clock.now()),
-        activity_id,
-        version,
-        body.capacity,
-        quotas_of(body.quotas),
+        call.session, call.caller, call.by, activity_id, call.version, body.capacity, quotas
     )
-    set_etag(response, activity.version)
+    call.leaves(activity.version)
     return ActivityView.of(activity)
 
 
@@ -128,19 +116,12 @@ async def get_registration(
 
 
 @router.post("/{registration_id}/cancellation")
-async def cancel(
-    registration_id: UUID,
-    body: CancelBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> RegistrationView:
+async def cancel(registration_id: UUID, body: CancelBody, call: Change) -> RegistrationView:
     """Give up a place; the first who waits has it."""
-    by = By.caller(caller, clock.now())
-    registration = await use_cases.cancel(session, caller, by, registration_id, version, body.reason)
-    set_etag(response, registration.version)
+    registration = await use_cases.cancel(
+        call.session, call.caller, call.by, registration_id, call.version, body.reason
+    )
+    call.leaves(registration.version)
     return RegistrationView.of(registration)
 
 

@@ -10,17 +10,15 @@ from fastapi import Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 
 from shared.database.scope import Scope
-from shared.directory.organisations import path_of_organisation
-from shared.kernel.errors import NotFound
+from shared.directory.organisations import subtrees
 from shared.kernel.money import fen
-from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
+from shared.web.change import Once
 from shared.web.conditional import set_etag
-from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of, seal_cursor
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write, database_of
+from shared.web.session import Keys, Read, database_of
 from welfare_service.funds import repository, use_cases
 from welfare_service.funds.schemas import (
     AllocateDown,
@@ -40,26 +38,19 @@ _CSV = {"content": {"text/csv": {}}, "description": "the whole statement"}
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def create_budget(
-    body: CreateBudget,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> BudgetView:
+async def create_budget(body: CreateBudget, call: Once) -> BudgetView:
     """Set up a budget of a unit, with the money that came in for it."""
     budget = await use_cases.create(
-        session,
-        caller,
-        By.caller(caller, clock.now()),
+        call.session,
+        call.caller,
+        call.by,
         organisation_id=body.organisation_id,
         year=body.year,
         source=body.source,
         name=body.name,
         amount=None if body.amount_fen is None else fen(body.amount_fen),
     )
-    set_etag(response, budget.version)
+    call.leaves(budget.version)
     return BudgetView.of(budget)
 
 
@@ -73,13 +64,7 @@ async def list_budgets(
     organisation: Annotated[UUID | None, Query(description="of this unit and those below it")] = None,
 ) -> Page[BudgetView]:
     """Budgets of a year in a subtree, from the top down."""
-    roots = caller.require_somewhere(Action.BUDGET_READ)
-    if organisation is not None:
-        path = await path_of_organisation(session, organisation)
-        if path is None:
-            raise NotFound("not-found")
-        caller.require(Action.BUDGET_READ, path)
-        roots = (path,)
+    roots = await subtrees(session, caller, Action.BUDGET_READ, organisation)
     purpose = f"budgets:{roots}:{year}"
     values = page.after(ring, purpose)
     after = (values[0], UUID(values[1])) if values else None
@@ -97,50 +82,28 @@ async def get_budget(budget_id: UUID, session: Read, caller: CurrentCaller, resp
 
 
 @router.post("/{budget_id}/income", status_code=status.HTTP_201_CREATED)
-async def receive_income(
-    budget_id: UUID,
-    body: ReceiveIncome,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-) -> BudgetView:
+async def receive_income(budget_id: UUID, body: ReceiveIncome, call: Once) -> BudgetView:
     """Enter money that came in from outside."""
-    by = By.caller(caller, clock.now())
     amount = fen(body.amount_fen)
-    return BudgetView.of(await use_cases.receive(session, caller, by, budget_id, amount, body.reason))
+    budget = await use_cases.receive(call.session, call.caller, call.by, budget_id, amount, body.reason)
+    return BudgetView.of(budget)
 
 
 @router.post("/{budget_id}/allocations", status_code=status.HTTP_201_CREATED)
-async def allocate_down(
-    budget_id: UUID,
-    body: AllocateDown,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-) -> BudgetView:
+async def allocate_down(budget_id: UUID, body: AllocateDown, call: Once) -> BudgetView:
     """Hand money down to a lower unit. The reply is that unit's budget."""
-    by = By.caller(caller, clock.now())
+    amount = fen(body.amount_fen)
     taker = await use_cases.allocate(
-        session, caller, by, budget_id, body.organisation_id, fen(body.amount_fen), body.reason
+        call.session, call.caller, call.by, budget_id, body.organisation_id, amount, body.reason
     )
     return BudgetView.of(taker)
 
 
 @router.post("/{budget_id}/entries/{entry_id}/reversal", status_code=status.HTTP_201_CREATED)
-async def reverse_entry(
-    budget_id: UUID,
-    entry_id: UUID,
-    body: ReverseEntry,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-) -> BudgetView:
+async def reverse_entry(budget_id: UUID, entry_id: UUID, body: ReverseEntry, call: Once) -> BudgetView:
     """Take an entry back by another: income, an allocation, or a payment whose money came back."""
-    by = By.caller(caller, clock.now())
-    return BudgetView.of(await use_cases.reverse(session, caller, by, budget_id, entry_id, body.reason))
+    budget = await use_cases.reverse(call.session, call.caller, call.by, budget_id, entry_id, body.reason)
+    return BudgetView.of(budget)
 
 
 @router.get("/{budget_id}/statement")

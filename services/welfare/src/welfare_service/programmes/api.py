@@ -5,17 +5,16 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response, status
 
-from shared.directory.organisations import path_of_organisation
-from shared.kernel.errors import NotFound
+from shared.directory.organisations import subtrees
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.conditional import IfMatch, set_etag
-from shared.web.idempotency import Idempotent
+from shared.web.change import Change, Once
+from shared.web.conditional import set_etag
 from shared.web.language import CurrentLanguage
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write, database_of
+from shared.web.session import CurrentClock, Keys, Read, database_of
 from welfare_service.membership_client import Membership
 from welfare_service.programmes import repository, use_cases
 from welfare_service.programmes.schemas import (
@@ -33,20 +32,12 @@ router = api_router("/api/v1/programmes", "programmes")
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def open_programme(
-    body: ProgrammeBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ProgrammeReply:
+async def open_programme(body: ProgrammeBody, call: Once) -> ProgrammeReply:
     """Set up a programme of a unit, for its members and those of all units below it."""
-    by = By.caller(caller, clock.now())
     programme = await use_cases.open_programme(
-        session, caller, by, body.organisation_id, body.budget_id, body.terms()
+        call.session, call.caller, call.by, body.organisation_id, body.budget_id, body.terms()
     )
-    set_etag(response, programme.version)
+    call.leaves(programme.version)
     return ProgrammeReply.of(programme)
 
 
@@ -63,13 +54,7 @@ async def list_programmes(
     running: Annotated[bool, Query(description="only those that take cases today")] = False,  # noqa: FBT002
 ) -> Page[ProgrammeReply]:
     """Programmes of a subtree and of the units above it, oldest first."""
-    roots = caller.require_somewhere(Action.PROGRAMME_READ)
-    if organisation is not None:
-        path = await path_of_organisation(session, organisation)
-        if path is None:
-            raise NotFound("not-found")
-        caller.require(Action.PROGRAMME_READ, path)
-        roots = (path,)
+    roots = await subtrees(session, caller, Action.PROGRAMME_READ, organisation)
     purpose = f"programmes:{roots}:{running}"
     after = page.after(ring, purpose)
     today = By.caller(caller, clock.now()).today
@@ -92,21 +77,12 @@ async def get_programme(
 
 
 @router.put("/{programme_id}")
-async def change(
-    programme_id: UUID,
-    body: TermsBody,
-    version: IfMatch,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    response: Response,
-) -> ProgrammeReply:
+async def change(programme_id: UUID, body: TermsBody, call: Change) -> ProgrammeReply:
     """Lay down new terms, for decisions from now on."""
-    by = By.caller(caller, clock.now())
     programme = await use_cases.change(
-        session, caller, by, programme_id, version, body.budget_id, body.terms()
+        call.session, call.caller, call.by, programme_id, call.version, body.budget_id, body.terms()
     )
-    set_etag(response, programme.version)
+    call.leaves(programme.version)
     return ProgrammeReply.of(programme)
 
 

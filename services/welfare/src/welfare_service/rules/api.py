@@ -6,18 +6,17 @@ from uuid import UUID
 
 from fastapi import Query, Response, status
 
-from shared.directory.organisations import path_of_organisation
+from shared.directory.organisations import path_of_organisation, subtrees
 from shared.kernel.clock import china_date
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import new_id
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.change import Change
+from shared.web.change import Change, Once
 from shared.web.conditional import set_etag
-from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import CurrentClock, Keys, Read
 from welfare_service.rules import repository, use_cases
 from welfare_service.rules.domain import Rule, RuleKey
 from welfare_service.rules.schemas import DefaultsBody, EndBody, RuleBody, RuleReply, RulesReply
@@ -35,11 +34,7 @@ async def list_rules(
     key: RuleKey | None = None,
 ) -> Page[RuleReply]:
     """Rules that units of a subtree set, past and future ones too, by place in the tree."""
-    roots = caller.require_somewhere(Action.RULE_READ)
-    if organisation is not None:
-        path = await path_of_organisation(session, organisation) or ""
-        caller.require(Action.RULE_READ, path)
-        roots = (path,)
+    roots = await subtrees(session, caller, Action.RULE_READ, organisation)
     purpose = f"rules:{roots}:{key}"
     values = page.after(ring, purpose)
     after = (values[0], UUID(values[1])) if values else None
@@ -71,21 +66,17 @@ async def get_rule(rule_id: UUID, session: Read, caller: CurrentCaller, response
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def create(
-    body: RuleBody, session: Write, caller: CurrentCaller, _: Idempotent, response: Response
-) -> RuleReply:
+async def create(body: RuleBody, call: Once) -> RuleReply:
     """Set a rule for a unit and all below it."""
-    rule = await use_cases.create(session, caller, Rule(id=new_id(), path="", **body.model_dump()))
-    set_etag(response, rule.version)
+    rule = await use_cases.create(call.session, call.caller, Rule(id=new_id(), path="", **body.model_dump()))
+    call.leaves(rule.version)
     return RuleReply.of(rule)
 
 
 @router.post("/defaults")
-async def load_defaults(
-    body: DefaultsBody, session: Write, caller: CurrentCaller, _: Idempotent
-) -> RulesReply:
+async def load_defaults(body: DefaultsBody, call: Once) -> RulesReply:
     """Give a unit the defaults where it has no rule of its own; the reply holds those that were made."""
-    made = await use_cases.load_defaults(session, caller, body.organisation_id)
+    made = await use_cases.load_defaults(call.session, call.caller, body.organisation_id)
     return RulesReply(items=[RuleReply.of(rule) for rule in made])
 
 

@@ -17,13 +17,12 @@ from membership_service.members.transfers.schemas import (
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.change import Change, ChangeCall
+from shared.web.change import Change, ChangeCall, Once
 from shared.web.conditional import set_etag
 from shared.web.hot import Hot
-from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, Write
+from shared.web.session import Keys, Read
 
 router = api_router("/api/v1/transfers", "transfers")
 member_router = api_router("/api/v1/members", "transfers")
@@ -31,29 +30,20 @@ own_router = api_router("/api/v1/me", "me")
 
 
 @member_router.post("/{member_id}/transfers", status_code=status.HTTP_201_CREATED)
-async def request_for_member(
-    member_id: UUID,
-    body: MemberTransferBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-) -> TransferReply:
+async def request_for_member(member_id: UUID, body: MemberTransferBody, call: Once) -> TransferReply:
     """Let a member go to another unit: asked by the old side, so released at once."""
-    by = By.caller(caller, clock.now())
     transfer = await use_cases.request_for_member(
-        session, caller, by, member_id, body.to_organisation_id, body.reason
+        call.session, call.caller, call.by, member_id, body.to_organisation_id, body.reason
     )
     return TransferReply.of(transfer)
 
 
 @own_router.post("/transfer", status_code=status.HTTP_201_CREATED)
-async def request_for_oneself(
-    body: MemberTransferBody, _key: Idempotent, session: Write, caller: CurrentCaller, clock: CurrentClock
-) -> TransferReply:
+async def request_for_oneself(body: MemberTransferBody, call: Once) -> TransferReply:
     """Ask for one's own move to another unit."""
-    by = By.caller(caller, clock.now())
-    transfer = await use_cases.request_for_oneself(session, caller, by, body.to_organisation_id, body.reason)
+    transfer = await use_cases.request_for_oneself(
+        call.session, call.caller, call.by, body.to_organisation_id, body.reason
+    )
     return TransferReply.of(transfer)
 
 
