@@ -125,6 +125,31 @@ _LOOK_UP = (
     f"GRANT EXECUTE ON FUNCTION find_budget_path(uuid) TO {_APP}, {_WORKER}",
 )
 
+# The figures of a budget change here alone. Apart from the statement that calls it, because whoever has waited for a hot budget
+# judges it anew, and PostgreSQL sets up the whole statement again for that, under the lock. With the caller's rights, so that
+# row-level security holds.
+_MOVE_MONEY = """
+    CREATE FUNCTION move_money(budget uuid, of_year integer, allocated bigint, reserved bigint, paid bigint)
+    RETURNS TABLE (version bigint, available_fen bigint, reserved_fen bigint, paid_fen bigint)
+    LANGUAGE plpgsql VOLATILE ROWS 1
+    AS $$ #variable_conflict use_column
+    BEGIN
+        RETURN QUERY UPDATE public.budgets AS b SET
+            allocated_fen = b.allocated_fen + allocated,
+            reserved_fen = b.reserved_fen + reserved,
+            paid_fen = b.paid_fen + paid,
+            version = b.version + 1
+        WHERE b.id = budget AND (of_year IS NULL OR b.year = of_year)
+          AND b.reserved_fen + reserved >= 0 AND b.paid_fen + paid >= 0
+          AND b.reserved_fen + reserved + b.paid_fen + paid <= b.allocated_fen + allocated
+        RETURNING b.version, b.allocated_fen - b.reserved_fen - b.paid_fen, b.reserved_fen, b.paid_fen;
+    END $$
+"""
+_MOVE_MONEY_RIGHTS = (
+    "REVOKE ALL ON FUNCTION move_money(uuid, integer, bigint, bigint, bigint) FROM PUBLIC",
+    f"GRANT EXECUTE ON FUNCTION move_money(uuid, integer, bigint, bigint, bigint) TO {_APP}, {_WORKER}",
+)
+
 _OF_VISIBLE_BUDGET = "EXISTS (SELECT FROM budgets WHERE budgets.id = budget_id)"
 # An entry is written before its lines; it is read through them.
 _WITH_VISIBLE_LINE = "EXISTS (SELECT FROM journal_lines WHERE journal_lines.entry_id = journal_entries.id)"
@@ -149,7 +174,7 @@ _POLICIES = (
 
 
 def upgrade() -> None:
-    for statement in (*_TABLES, *_GUARDS, *_LOOK_UP, *_POLICIES):
+    for statement in (*_TABLES, *_GUARDS, *_LOOK_UP, _MOVE_MONEY, *_MOVE_MONEY_RIGHTS, *_POLICIES):
         op.execute(statement)
     grant(op, _SERVICE, "budgets", app="SELECT, INSERT, UPDATE", worker="SELECT, INSERT, UPDATE")
     for table in ("journal_entries", "journal_lines"):
@@ -157,6 +182,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION move_money(uuid, integer, bigint, bigint, bigint)")
     op.execute("DROP FUNCTION find_budget_path(uuid)")
     # Entries are seen through their lines, which hold on to their entries: neither table would go first.
     op.execute("DROP POLICY journal_entries_scope ON journal_entries")

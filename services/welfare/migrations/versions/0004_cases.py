@@ -176,6 +176,17 @@ _FUNCTIONS = {
         WHERE c.member_id = member AND c.approved_on IS NOT NULL
     $$
     """,
+    # Two decisions about one member take turns. Volatile: what is read after the wait is newer than the statement around it.
+    "aid_in_turn(uuid)": """
+    CREATE FUNCTION aid_in_turn(member uuid)
+    RETURNS TABLE (programme_id uuid, kind text, approved_fen bigint, approved_on date)
+    LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, public
+    AS $$ #variable_conflict use_column
+    BEGIN
+        PERFORM pg_advisory_xact_lock(hashtextextended('aid:' || member::text, 0));
+        RETURN QUERY SELECT * FROM public.aid_of_member(member);
+    END $$
+    """,
     # The household's file may be kept by another unit than the member's: what is said of it here is who, and nothing else.
     "members_of_class(text[])": """
     CREATE FUNCTION members_of_class(classes text[]) RETURNS SETOF uuid

@@ -19,7 +19,7 @@ from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
 from shared.web.session import CurrentClock, Keys, Read, Write, database_of, transaction
-from welfare_service.cases import repository, sealing, use_cases
+from welfare_service.cases import approving, recomputing, repository, sealing, use_cases
 from welfare_service.cases.domain import AidCase
 from welfare_service.cases.repository import Filters
 from welfare_service.cases.schemas import (
@@ -27,6 +27,7 @@ from welfare_service.cases.schemas import (
     ApprovalBody,
     CaseReply,
     ChangeBody,
+    DecisionReply,
     DetailReply,
     DraftBody,
     HistoryReply,
@@ -133,6 +134,13 @@ async def get_history(
     return Page(items=items, next_cursor=cursor)
 
 
+@router.get("/{case_id}/decision")
+async def recompute(case_id: UUID, session: Write, caller: CurrentCaller) -> DecisionReply:
+    """The newest judgement on a case, judged again by what it kept. The reading is audited."""
+    case = await use_cases.read(session, caller, case_id)
+    return DecisionReply.of(await recomputing.recompute(session, case))
+
+
 @router.patch("/{case_id}")
 async def change(case_id: UUID, body: ChangeBody, step: CurrentStep, response: Response) -> CaseReply:
     """Mend a draft or a returned case."""
@@ -177,8 +185,10 @@ async def approve(
         member_id = await use_cases.member_to_ask_about(session, caller, Action.CASE_APPROVE, case_id)
     detail = await membership.detail(member_id)
     granted = None if body.approved_fen is None else Fen(body.approved_fen)
-    async with transaction(request, caller) as session:
-        case = await use_cases.approve(session, caller, by, case_id, version, granted, detail)
+    case = await approving.approve(database_of(request), caller, by, case_id, version, granted, detail)
+    if case is None:
+        async with transaction(request, caller) as session:
+            case = await use_cases.approve(session, caller, by, case_id, version, granted, detail)
     return _shown(case, response)
 
 

@@ -11,7 +11,7 @@ from shared.kernel.money import Fen, yuan
 from welfare_service.cases.domain import AidCase
 from welfare_service.membership_client import MemberDetail
 from welfare_service.programmes.domain import Programme, ProgrammeKind
-from welfare_service.programmes.judging import Judgement, age_by_year, age_on, judge
+from welfare_service.programmes.judging import Judgement, Known, age_by_year, age_on, judge_by, known_of
 from welfare_service.programmes.repository import BELONGING
 from welfare_service.rules.domain import RuleKey, RuleSet
 from welfare_service.rules.use_cases import rule_set
@@ -23,6 +23,15 @@ class Decision(NamedTuple):
     levels_up: int
     rules: RuleSet
     kept: dict[str, Any]
+
+
+class Grounds(NamedTuple):
+    """What a decision rests on, beside what membership says."""
+
+    programme: Programme
+    member: MemberReference
+    known: Known
+    rules: RuleSet
 
 
 async def decide(
@@ -40,11 +49,22 @@ async def decide(
     """
     found = (await read_members(session, [case.member_id])).get(case.member_id)
     member = require_fresh(found, detail.sequence if detail else None)
+    grounds = Grounds(
+        programme,
+        member,
+        await known_of(session, programme, member.id, today),
+        await rule_set(session, case.path, today),
+    )
+    return decide_on(grounds, amount, detail, today)
+
+
+def decide_on(grounds: Grounds, amount: Fen, detail: MemberDetail | None, today: date) -> Decision:
+    """The same when all is read. Raises as `decide`, but for StaleReplica."""
+    programme, member, known, rules = grounds
     if (detail.status if detail else member.status) not in BELONGING:
         raise Conflict("member-belongs-nowhere", field="member_id")
-    judgement = await judge(session, programme, member, _age(member, detail, today), today)
+    judgement = judge_by(programme, member, known, _age(member, detail, today), today)
     _refuse_unfit(judgement)
-    rules = await rule_set(session, case.path, today)
     levels_up = rules.levels_up(amount)
     _refuse_over_caps(programme, rules, amount, judgement)
     kept = {

@@ -58,6 +58,10 @@ class Happening(StrEnum):
     HANDED_OVER = "handed-over"
 
 
+#: Whoever does one of these has had a hand in the case, and does not decide on it.
+HANDS: Final = frozenset({Happening.DRAFTED, Happening.CHANGED, Happening.SUBMITTED})
+
+
 class FlagReason(StrEnum):
     """What happened to the member that the holder must look at."""
 

@@ -99,7 +99,7 @@ async def approve(
     programme = await programmes.get_to_stand_on(session, case.programme_id)
     granted = Fen(case.requested_fen) if amount is None else amount
     decision = await deciding.decide(session, case, programme, granted, detail, by.today)
-    _require_level(caller, case, decision.levels_up)
+    require_level(caller, case, decision.levels_up)
     due = deciding.due_by(decision.rules, CaseStage.APPROVED, by.today)
     entry = case.approve(
         granted, programme.budget_id, decision.levels_up, Act(by, by.today, due), decision.kept
@@ -164,7 +164,7 @@ async def cancel(
 ) -> AidCase:
     """Stop an approved case before its payment is under way; what is reserved is free again."""
     case = await _take(session, caller, Action.CASE_APPROVE, case_id, version)
-    _require_level(caller, case, case.levels_up)
+    require_level(caller, case, case.levels_up)
     await _with_reason(session, ring, case, case.cancel(Act(by, by.today)), reason)
     if case.budget_id is None:
         raise Conflict("case-not-approved")
@@ -308,7 +308,7 @@ async def _require_four_eyes(session: WriteSession, caller: Caller, case: AidCas
     )
 
 
-def _require_level(caller: Caller, case: AidCase, levels_up: int) -> None:
+def require_level(caller: Caller, case: AidCase, levels_up: int) -> None:
     """A large amount is approved so many units above; raises Forbidden for a post that is not high enough."""
     if not caller.allows(Action.CASE_APPROVE, upper(case.path, levels_up)):
         raise Forbidden("approval-level-too-low", levels=levels_up)

@@ -17,38 +17,69 @@ from shared.security.acting import By
 from welfare_service.funds.domain import Account, Budget, Entry, EntryKind, Figures, Line, Move
 from welfare_service.funds.tables import budgets, journal_entries, journal_lines
 
-# Conditional update, entry and lines at once: the budget's row is locked for this statement and the commit alone.
-_POST: Final = """
-    WITH moved AS (
-        UPDATE budgets AS budget SET
-            allocated_fen = budget.allocated_fen + move.allocated,
-            reserved_fen = budget.reserved_fen + move.reserved,
-            paid_fen = budget.paid_fen + move.paid,
-            version = budget.version + 1
-        FROM unnest($9::uuid[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
-            AS move (budget_id, allocated, reserved, paid, income)
-        WHERE budget.id = move.budget_id AND ($14::int IS NULL OR budget.year = $14::int)
-          AND budget.reserved_fen + move.reserved >= 0 AND budget.paid_fen + move.paid >= 0
-          AND budget.reserved_fen + move.reserved + budget.paid_fen + move.paid <= budget.allocated_fen + move.allocated
-        RETURNING budget.id, budget.version, move.allocated, move.reserved, move.paid, move.income,
-            budget.reserved_fen, budget.paid_fen,
-            budget.allocated_fen - budget.reserved_fen - budget.paid_fen AS available_fen
-    ), entered AS (
+#: Parameters of `posting`, in the order of `values_of`.
+_POSTED: Final = (
+    "uuid",
+    "text",
+    "date",
+    "timestamptz",
+    "text",
+    "text",
+    "uuid",
+    "text",
+    "uuid[]",
+    *("bigint[]",) * 4,
+    "int",
+    "uuid",
+)
+
+
+def posting(first: int, after: str) -> str:
+    """The parts of a statement that write an entry; its parameters begin at $`first`, its last part `moved` gives its moves.
+
+    `after` is a condition. It is asked, and the entry written, before the budgets' rows are touched: they are locked for the
+    rest of the statement and the commit alone. Fewer moves than the entry has, or a broken unique index, and the caller must
+    roll back and say why (`post`).
+    """
+    entry, kind, on, at, issuer, subject, case, reason, ids, *amounts, year, reverses = (
+        f"${place}::{type_}" for place, type_ in enumerate(_POSTED, first)
+    )
+    return f"""
+    entered AS (
         INSERT INTO journal_entries (id, kind, on_date, at, actor_issuer, actor_subject, case_id, reason, reverses)
-        SELECT $1::uuid, $2, $3, $4, $5, $6, $7, $8, $15 WHERE EXISTS (SELECT FROM moved)
+        SELECT {entry}, {kind}, {on}, {at}, {issuer}, {subject}, {case}, {reason}, {reverses} WHERE {after}
+        RETURNING 1
+    ), moved AS MATERIALIZED (
+        SELECT move.*, after.* FROM unnest({ids}, {", ".join(amounts)})
+            AS move (budget_id, allocated, reserved, paid, income),
+            LATERAL move_money(move.budget_id, {year}, move.allocated, move.reserved, move.paid)
+                AS after (version, available_fen, reserved_fen, paid_fen)
+        WHERE (SELECT count(*) FROM entered) = 1
     ), lines AS (
         INSERT INTO journal_lines
             (budget_id, version, account, entry_id, amount_fen, available_fen, reserved_fen, paid_fen)
-        SELECT moved.id, moved.version, line.account, $1::uuid, line.amount,
+        SELECT moved.budget_id, moved.version, line.account, {entry}, line.amount,
             moved.available_fen, moved.reserved_fen, moved.paid_fen
         FROM moved CROSS JOIN LATERAL (VALUES
             ('outside', -moved.income), ('available', moved.allocated - moved.reserved - moved.paid),
             ('reserved', moved.reserved), ('paid', moved.paid)
         ) AS line (account, amount)
         WHERE line.amount <> 0
+    )"""  # noqa: S608 - made of constants
+
+
+def values_of(entry: Entry) -> tuple[Any, ...]:
+    """The parameters of `posting`."""
+    columns = (
+        [getattr(move, name) for move in entry.moves]
+        for name in ("budget_id", "allocated_fen", "reserved_fen", "paid_fen", "income_fen")
     )
-    SELECT count(*) FROM moved
-"""
+    by = entry.by
+    head = (entry.id, entry.kind.value, by.today, by.at, by.issuer, by.subject, entry.case_id, entry.reason)
+    return (*head, *columns, entry.year, entry.reverses)
+
+
+_POST: Final = f"WITH {posting(1, 'true')} SELECT count(*) FROM moved"  # noqa: S608 - made of constants
 _HELD: Final = """
     SELECT line.amount_fen FROM journal_entries entry
     JOIN journal_lines line ON line.entry_id = entry.id AND line.account = 'reserved'
@@ -56,7 +87,6 @@ _HELD: Final = """
 """
 _IN_ORDER: Final = text("SELECT id FROM budgets WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
 _PATH: Final = "SELECT find_budget_path($1)"
-_ENDS: Final = (EntryKind.PAYMENT, EntryKind.RELEASE)
 #: Why the same thing cannot be entered twice, by the index that says so.
 _TWICE: Final = {
     "uq_journal_entries_reservation": "case-already-reserved",
@@ -135,14 +165,8 @@ async def lock_in_order(session: WriteSession, ids: Sequence[UUID]) -> None:
 async def post(session: WriteSession, entry: Entry) -> None:
     """Write an entry and change the figures of its budgets, or raise why not: Conflict, NotFound."""
     connection = await driver(session)
-    columns = [
-        [getattr(move, name) for move in entry.moves]
-        for name in ("budget_id", "allocated_fen", "reserved_fen", "paid_fen", "income_fen")
-    ]
-    by = entry.by
-    head = (entry.id, entry.kind.value, by.today, by.at, by.issuer, by.subject, entry.case_id, entry.reason)
     try:
-        moved = await connection.fetchval(_POST, *head, *columns, entry.year, entry.reverses)
+        moved = await connection.fetchval(_POST, *values_of(entry))
     except asyncpg.UniqueViolationError as error:
         code = _TWICE.get(error.constraint_name or "")
         if code is None:
@@ -154,12 +178,6 @@ async def post(session: WriteSession, entry: Entry) -> None:
 
 async def _explain(session: WriteSession, entry: Entry) -> None:
     """Raise why an entry was refused."""
-    if entry.kind in _ENDS:
-        ended = select(journal_entries.c.id).where(
-            journal_entries.c.case_id == entry.case_id, journal_entries.c.kind.in_(_ENDS)
-        )
-        if await session.scalar(ended):
-            raise Conflict("case-money-settled")
     for move in entry.moves:
         (await get(session, move.budget_id)).take(entry)
     # What stood in the way has gone since; whoever asks again will be served.

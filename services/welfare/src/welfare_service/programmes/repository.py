@@ -57,12 +57,24 @@ _PREVIEW: Final = """
 _BUDGET: Final = text("""
     SELECT path, allocated_fen, allocated_fen - reserved_fen - paid_fen AS available_fen FROM budgets WHERE id = :id
 """)
-_AID_BEFORE: Final = text("""
-    SELECT max(approved_on) FILTER (WHERE programme_id = :programme), max(approved_on),
-        coalesce(sum(approved_fen) FILTER (WHERE programme_id = :programme AND approved_on BETWEEN :first AND :last), 0)::bigint,
-        coalesce(sum(approved_fen) FILTER (WHERE kind = :kind AND approved_on BETWEEN :first AND :last), 0)::bigint
-    FROM aid_of_member(:member)
-""")
+_AID_BEFORE: Final = """
+    SELECT max(approved_on) FILTER (WHERE programme_id = {programme}) AS by_this, max(approved_on) AS by_any,
+        coalesce(sum(approved_fen) FILTER (
+            WHERE programme_id = {programme} AND approved_on BETWEEN {first} AND {last}), 0)::bigint AS of_programme,
+        coalesce(sum(approved_fen) FILTER (
+            WHERE kind = {kind} AND approved_on BETWEEN {first} AND {last}), 0)::bigint AS of_kind
+    FROM {aid}
+"""
+
+
+def aid_before_sql(aid: str, programme: str, kind: str, first: str, last: str) -> str:
+    """The four figures of `AidBefore` out of `aid`, a call of a function that gives a member's aid; the others are SQL too."""
+    return _AID_BEFORE.format(aid=aid, programme=programme, kind=kind, first=first, last=last)
+
+
+_AID_OF_MEMBER: Final = text(
+    aid_before_sql("aid_of_member(:member)", ":programme", ":kind", ":first", ":last")
+)
 
 
 class BudgetFigures(NamedTuple):
@@ -120,6 +132,14 @@ def add(session: WriteSession, programme: Programme) -> None:
     session.add(programme)
 
 
+async def version(session: ReadSession, programme_id: UUID, number: int) -> ProgrammeVersion:
+    """What a version of a visible programme said. Raises NotFound."""
+    found = await session.get(ProgrammeVersion, (programme_id, number))
+    if found is None:
+        raise NotFound("not-found")
+    return found
+
+
 def add_version(session: WriteSession, version: ProgrammeVersion) -> None:
     """Keep what this version said."""
     session.add(version)
@@ -158,14 +178,20 @@ async def paths_of(session: ReadSession, organisation_ids: Collection[UUID]) -> 
 
 async def aid_before(session: ReadSession, member_id: UUID, programme: Programme, today: date) -> AidBefore:
     """What was approved for the member before, wherever: a transfer does not make it undone."""
+    first, last = year_of(today)
     parameters = {
         "member": member_id,
         "programme": programme.id,
         "kind": programme.kind.value,
-        "first": date(today.year, 1, 1),
-        "last": date(today.year, 12, 31),
+        "first": first,
+        "last": last,
     }
-    return AidBefore(*(await session.execute(_AID_BEFORE, parameters)).one())
+    return AidBefore(*(await session.execute(_AID_OF_MEMBER, parameters)).one())
+
+
+def year_of(day: date) -> tuple[date, date]:
+    """The first and the last day of the year over which caps are counted."""
+    return date(day.year, 1, 1), date(day.year, 12, 31)
 
 
 async def preview(
