@@ -5,12 +5,13 @@ from functools import partial
 import httpx
 import pytest
 
+from local_stack import plan
 from local_stack.users import demo_users
 from shared.testing import Eventually
 from tests.support.stack import RunningStack
 
-SERVERS = {"postgres", "kafka", "issuer"}
-SERVICES = {"membership", "membership-worker", "gateway", "gateway-worker"}
+SERVERS = {"postgres", "kafka", "issuer", "bank"}
+SERVICES = {name for service in plan.SERVICES for name in (service, f"{service}-worker")}
 
 
 def test_every_process_runs_and_the_status_begins_with_the_gateway(stack: RunningStack) -> None:

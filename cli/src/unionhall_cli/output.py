@@ -22,6 +22,8 @@ CHINA = timezone(CHINA_OFFSET)
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 
+_ID_WIDTH = 36
+
 console = Console()
 complaints = Console(stderr=True)
 
@@ -68,9 +70,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def show_rows(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A table of what the API answered: amounts in yuan, known words in the terminal's language."""
-    show_table(
-        [f"column-{field}" for field in fields], [[shown(name, row) for name in fields] for row in rows]
-    )
+    console.print(_table(fields, rows))
 
 
 def show_document(document: Mapping[str, Any]) -> None:
@@ -83,10 +83,19 @@ def show_document(document: Mapping[str, Any]) -> None:
     console.print(table)
     for name, rows in lists.items():
         fields = [field for field in rows[0] if any(row.get(field) not in (None, []) for row in rows)]
-        inner = Table(*map(heading, fields), title=heading(name), title_justify="left", header_style="bold")
-        for row in rows:
-            inner.add_row(*(shown(field, row) for field in fields))
+        inner = _table(fields, rows)
+        inner.title, inner.title_justify = heading(name), "left"
         console.print(inner)
+
+
+def _table(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(header_style="bold")
+    for field in fields:
+        # An id is there to be copied: it is never cut.
+        table.add_column(heading(field), min_width=_ID_WIDTH if field == "id" else None)
+    for row in rows:
+        table.add_row(*(shown(field, row) for field in fields))
+    return table
 
 
 def heading(field: str) -> str:

@@ -24,10 +24,8 @@ from unionhall_cli.output import both, give_up
 from unionhall_cli.roster import unit_id
 
 ORGANISER, APPROVER, MEMBER = "organiser", "approver-city", "member"
-ACTIVITIES = Aggregate(
-    "/api/v1/activities", ("id", "title", "stage", "mode", "capacity", "starts_at", "registration_closes_at")
-)
-REGISTRATIONS = Aggregate("/api/v1/registrations", ("id", "status", "position", "member_id", "attended"))
+ACTIVITIES = Aggregate("/api/v1/activities", ("id", "title", "stage", "mode", "capacity", "starts_at"))
+REGISTRATIONS = Aggregate("/api/v1/registrations", ("id", "status", "position", "attended"))
 
 app = group("活动：策划、报名、签到、反馈", "Activities: plan, register, check in, feedback")
 

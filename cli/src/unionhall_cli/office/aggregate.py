@@ -44,7 +44,8 @@ Limit = Annotated[
 ]
 Amount = Annotated[str | None, typer.Option("--amount", help=both("金额（元）", "amount in yuan"))]
 Moment = Annotated[
-    datetime, typer.Option(formats=["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"], help=both("北京时间", "China time"))
+    datetime,
+    typer.Option(formats=["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"], help=both("北京时间", "China time")),
 ]
 Id = Annotated[UUID, typer.Argument(help=both("编号（list 的第一列）", "id, as list shows it"))]
 

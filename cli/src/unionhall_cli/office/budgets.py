@@ -15,7 +15,7 @@ from unionhall_cli.roster import unit_id
 TREASURER = "treasurer"
 BUDGETS = Aggregate(
     "/api/v1/budgets",
-    ("id", "name", "year", "source", "allocated_fen", "reserved_fen", "paid_fen", "available_fen"),
+    ("id", "name", "allocated_fen", "available_fen"),
 )
 
 app = group("帮扶资金预算", "Budgets of aid money")

@@ -26,7 +26,7 @@ from unionhall_cli.output import both, give_up
 OFFICER, APPROVER = "welfare-officer", "approver"
 CASES = Aggregate(
     "/api/v1/cases",
-    ("id", "case_number", "stage", "requested_fen", "approved_fen", "holder_role", "due_on", "flagged"),
+    ("id", "case_number", "stage", "requested_fen", "due_on"),
 )
 PROGRAMMES = "/api/v1/programmes"
 

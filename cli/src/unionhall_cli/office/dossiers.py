@@ -26,7 +26,7 @@ from unionhall_cli.roster import unit_id
 OFFICER, APPROVER = "welfare-officer", "approver"
 DOSSIERS = Aggregate(
     "/api/v1/dossiers",
-    ("id", "number", "status", "hardship_class", "classified_on", "primary_cause", "awaiting_since"),
+    ("id", "number", "status", "hardship_class", "primary_cause"),
 )
 
 app = group("困难职工档案", "Hardship files of households")

@@ -24,9 +24,7 @@ from unionhall_cli.output import both, give_up, say, show_json
 from unionhall_cli.roster import unit_id
 
 TREASURER, SENDER = "treasurer", "treasurer-city"
-PAYOUTS = Aggregate(
-    "/api/v1/payouts", ("id", "number", "state", "channel", "line_count", "total_fen", "sent_at")
-)
+PAYOUTS = Aggregate("/api/v1/payouts", ("id", "number", "state", "line_count", "total_fen"))
 #: Payments of one batch.
 MOST_LINES = 1000
 
