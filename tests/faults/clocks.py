@@ -32,6 +32,7 @@ WAVE = 20
 #: 23:59:30 in China on the last day of the year of `tests.support.aid`.
 LATE = datetime(2026, 12, 31, 15, 59, 30, tzinfo=UTC)
 LEAP_DAY = datetime(2028, 2, 29, 15, 59, 30, tzinfo=UTC)
+_FREE = asyncio.Lock()
 
 
 @asynccontextmanager
@@ -62,6 +63,14 @@ async def _welfare(ground: Ground, moment: datetime) -> AsyncIterator[tuple[Aid,
         yield aid, clock, KeyRing.load(keys)
 
 
+@asynccontextmanager
+async def _alone(bug: str | None) -> AsyncIterator[None]:
+    """One run at a time: a seeded bug is in the whole process."""
+    async with _FREE:
+        with planted(bug):
+            yield
+
+
 async def _breaches(aid: Aid, ring: KeyRing) -> int:
     database = Database(aid.welfare.urls.worker, pool_size=1, application_name="faults-clocks")
     try:
@@ -86,23 +95,20 @@ async def _send(aid: Aid, case: dict[str, Any]) -> httpx.Response:
 
 async def year_end(ground: Ground, attempt: Attempt) -> Found:
     """Approvals before, during and after midnight: none is entered into the budget of the year that is over."""
-    with planted(attempt.bug):
-        async with _welfare(ground, LATE - timedelta(hours=2)) as (aid, clock, ring):
-            programme = await aid.programme()
-            member = await aid.member()
-            cases = [await aid.submitted(programme, member, requested_fen=AMOUNT) for _ in range(3 * WAVE)]
-            clock.set(LATE)
-            before = await asyncio.gather(*(_send(aid, case) for case in cases[:WAVE]))
-            during = [asyncio.create_task(_send(aid, case)) for case in cases[WAVE : 2 * WAVE]]
-            await asyncio.sleep(0.05)
-            clock.advance(timedelta(minutes=1))
-            between = await asyncio.gather(*during)
-            after = await asyncio.gather(*(_send(aid, case) for case in cases[2 * WAVE :]))
-            entered = await aid.welfare.rows(
-                "SELECT at, on_date FROM journal_entries WHERE kind = 'reservation'"
-            )
-            breaches = await _breaches(aid, ring)
-            _, reserved, _ = await aid.budget()
+    async with _alone(attempt.bug), _welfare(ground, LATE - timedelta(hours=2)) as (aid, clock, ring):
+        programme = await aid.programme()
+        member = await aid.member()
+        cases = [await aid.submitted(programme, member, requested_fen=AMOUNT) for _ in range(3 * WAVE)]
+        clock.set(LATE)
+        before = await asyncio.gather(*(_send(aid, case) for case in cases[:WAVE]))
+        during = [asyncio.create_task(_send(aid, case)) for case in cases[WAVE : 2 * WAVE]]
+        await asyncio.sleep(0.05)
+        clock.advance(timedelta(minutes=1))
+        between = await asyncio.gather(*during)
+        after = await asyncio.gather(*(_send(aid, case) for case in cases[2 * WAVE :]))
+        entered = await aid.welfare.rows("SELECT at, on_date FROM journal_entries WHERE kind = 'reservation'")
+        breaches = await _breaches(aid, ring)
+        _, reserved, _ = await aid.budget()
     late = sum(china_date(row["at"]).year != 2026 for row in entered)
     said = [reply for reply in (*before, *between, *after) if reply.is_success]
     result = Found(
@@ -120,38 +126,37 @@ async def wrong_clock(ground: Ground, attempt: Attempt) -> Found:
     """The clock jumps by up to ten minutes to and fro between the steps of cases: books and order do not rest on it."""
     dice = random.Random(attempt.seed)
     noon = datetime(2026, 6, 15, 4, 0, tzinfo=UTC)
-    with planted(attempt.bug):
-        async with _welfare(ground, noon) as (aid, clock, ring):
-            programme = await aid.programme()
-            cases, jumps = [], 0
-            for _ in range(WAVE):
+    async with _alone(attempt.bug), _welfare(ground, noon) as (aid, clock, ring):
+        programme = await aid.programme()
+        cases, jumps = [], 0
+        for _ in range(WAVE):
+            clock.set(noon + timedelta(seconds=dice.uniform(-600, 600)))
+            cases.append(await aid.submitted(programme, await aid.member(), requested_fen=AMOUNT))
+
+        async def jump() -> None:
+            nonlocal jumps
+            while True:
                 clock.set(noon + timedelta(seconds=dice.uniform(-600, 600)))
-                cases.append(await aid.submitted(programme, await aid.member(), requested_fen=AMOUNT))
+                jumps += 1
+                await asyncio.sleep(0.005)
 
-            async def jump() -> None:
-                nonlocal jumps
-                while True:
-                    clock.set(noon + timedelta(seconds=dice.uniform(-600, 600)))
-                    jumps += 1
-                    await asyncio.sleep(0.005)
-
-            jumping = asyncio.create_task(jump())
-            replies = await asyncio.gather(*(_send(aid, case) for case in cases))
-            cancelled = []
-            for reply in [one for one in replies if one.is_success][::2]:
-                path = f"/cases/{reply.json()['id']}/cancellation"
-                version = reply.json()["version"]
-                cancelled.append(
-                    await aid.welfare.send(
-                        "POST", path, by=aid.approver, version=version, json={"reason": "重复"}
-                    )
+        jumping = asyncio.create_task(jump())
+        replies = await asyncio.gather(*(_send(aid, case) for case in cases))
+        cancelled = []
+        for reply in [one for one in replies if one.is_success][::2]:
+            path = f"/cases/{reply.json()['id']}/cancellation"
+            version = reply.json()["version"]
+            cancelled.append(
+                await aid.welfare.send(
+                    "POST", path, by=aid.approver, version=version, json={"reason": "重复"}
                 )
-            jumping.cancel()
-            breaches = await _breaches(aid, ring)
-            _, reserved, _ = await aid.budget()
-            statement = await aid.welfare.call(
-                "GET", f"/budgets/{aid.budget_id}/statement?limit=200", by=aid.treasurer
             )
+        jumping.cancel()
+        breaches = await _breaches(aid, ring)
+        _, reserved, _ = await aid.budget()
+        statement = await aid.welfare.call(
+            "GET", f"/budgets/{aid.budget_id}/statement?limit=200", by=aid.treasurer
+        )
     kept = sum(reply.is_success for reply in replies) - sum(reply.is_success for reply in cancelled)
     positions = [item["version"] for item in statement["entries"]]
     result = Found(
@@ -165,34 +170,33 @@ async def wrong_clock(ground: Ground, attempt: Attempt) -> Found:
 
 async def leap_day(ground: Ground, attempt: Attempt) -> Found:
     """A programme for that one day, whose age limit somebody born on a leap day reaches on it and not the day before."""
-    with planted(attempt.bug):
-        async with _welfare(ground, LATE - timedelta(hours=2)) as (aid, clock, ring):
-            clock.set(LEAP_DAY)
-            budget = {
-                "organisation_id": str(aid.unit.id),
-                "year": 2028,
-                "source": "own",
-                "name": "闰日",
-                "amount_fen": 1_000_000,
-            }
-            made = await aid.welfare.call("POST", "/budgets", by=aid.treasurer, json=budget, expect=201)
-            aid.budget_id = made["id"]
-            programme = await aid.programme(
-                starts_on="2028-02-28", ends_on="2028-02-29", eligibility={"age": {"min": 60}}
-            )
-            old = await aid.member(birth_year=1968)
-            aid.membership.changed[old.id] = {"birth_date": "1968-02-29"}
-            drafted = await aid.case(programme, old)
-            path = f"/cases/{drafted['id']}/submission"
-            clock.advance(timedelta(days=-1))
-            early = await aid.welfare.send("POST", path, by=aid.officer, version=drafted["version"])
-            clock.advance(timedelta(days=1))
-            then = await aid.welfare.send("POST", path, by=aid.officer, version=drafted["version"])
-            approved = await _send(aid, {"id": drafted["id"], "version": drafted["version"] + 1})
-            clock.advance(timedelta(minutes=1))
-            late = await aid.welfare.send("POST", "/cases", by=aid.officer, json=_again(programme, old.id))
-            breaches = await _breaches(aid, ring)
-            days = await aid.welfare.rows("SELECT on_date FROM journal_entries WHERE kind = 'reservation'")
+    async with _alone(attempt.bug), _welfare(ground, LATE - timedelta(hours=2)) as (aid, clock, ring):
+        clock.set(LEAP_DAY)
+        budget = {
+            "organisation_id": str(aid.unit.id),
+            "year": 2028,
+            "source": "own",
+            "name": "闰日",
+            "amount_fen": 1_000_000,
+        }
+        made = await aid.welfare.call("POST", "/budgets", by=aid.treasurer, json=budget, expect=201)
+        aid.budget_id = made["id"]
+        programme = await aid.programme(
+            starts_on="2028-02-28", ends_on="2028-02-29", eligibility={"age": {"min": 60}}
+        )
+        old = await aid.member(birth_year=1968)
+        aid.membership.changed[old.id] = {"birth_date": "1968-02-29"}
+        drafted = await aid.case(programme, old)
+        path = f"/cases/{drafted['id']}/submission"
+        clock.advance(timedelta(days=-1))
+        early = await aid.welfare.send("POST", path, by=aid.officer, version=drafted["version"])
+        clock.advance(timedelta(days=1))
+        then = await aid.welfare.send("POST", path, by=aid.officer, version=drafted["version"])
+        approved = await _send(aid, {"id": drafted["id"], "version": drafted["version"] + 1})
+        clock.advance(timedelta(minutes=1))
+        late = await aid.welfare.send("POST", "/cases", by=aid.officer, json=_again(programme, old.id))
+        breaches = await _breaches(aid, ring)
+        days = await aid.welfare.rows("SELECT on_date FROM journal_entries WHERE kind = 'reservation'")
     return Found(
         lost=(not then.is_success) + (not approved.is_success),
         doubled=early.is_success + late.is_success,

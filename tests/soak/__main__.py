@@ -28,6 +28,7 @@ from local_stack.plan import SERVICES
 from local_stack.processes import LocalStackError
 from local_stack.tokens import Signer
 from local_stack.users import DemoUser, demo_user
+from shared.kernel.ids import new_id
 from shared.testing.waiting import eventually
 from tests.faults.insisting import insist
 from tests.faults.office import opened_office
@@ -191,6 +192,11 @@ class Soak:
         with suppress(AssertionError):
             await eventually(all_found, DRAINED, every=1)
         uncalled = [one for one in await self.ledger.uncalled(urls) if one not in before]
+        # A judge who sees nothing proves nothing: three commands that never were, and a ledger that forgot all.
+        made_up = Ledger({("cases", new_id(), 1), ("payouts", new_id(), 1)}, {new_id()})
+        seen = len(await made_up.missing(urls)), len(await Ledger().uncalled(urls))
+        if seen[0] != 4 or seen[1] <= len(before):
+            self.problems.append(f"what is not there was found: {seen}")
         # Whose reply never came may have been carried out all the same.
         return lost, uncalled[len(self.ledger.unanswered) :]
 
