@@ -1,10 +1,6 @@
 """The demo as a new user meets it: load, correct the error workbook, see the views follow, undo, kill, verify."""
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +9,8 @@ import httpx
 import openpyxl
 import pytest
 
-from local_stack.layout import HOME_VARIABLE
 from shared.testing import Eventually
+from tests.support.command import Command
 from tests.support.stack import RunningStack
 
 pytestmark = pytest.mark.timeout(240)
@@ -22,44 +18,6 @@ pytestmark = pytest.mark.timeout(240)
 MEMBERS, SPOILT = 300, 60
 #: Faults that an officer mends by emptying the cell: the heading, and the words in it.
 MENDED = {"性别": "先生", "用工形式": "临时帮忙", "入会日期": "去年春天", "手机号": "同办公室电话"}
-
-
-class Command:
-    """The command `unionhall`, on the stack of the test."""
-
-    def __init__(self, stack: RunningStack, folder: Path) -> None:
-        self._environment = os.environ | {HOME_VARIABLE: str(stack.layout.root), "UNIONHALL_LANG": "en"}
-        self._folder = folder
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run it; give what it said."""
-        return subprocess.run(
-            [sys.executable, "-m", "unionhall_cli.main", *words],
-            env=self._environment,
-            cwd=self._folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-
-    def json(self, *words: str) -> Any:
-        """Run it with --json; give the document. It must succeed."""
-        ran = self.run(*words, "--json")
-        assert ran.returncode == 0, ran.stderr[-2000:]
-        return json.loads(ran.stdout)
-
-
-@pytest.fixture
-def command(stack: RunningStack, tmp_path: Path) -> Command:
-    return Command(stack, tmp_path)
-
-
-@pytest.fixture(scope="session")
-def demo(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The federation, loaded once for all tests."""
-    page: dict[str, Any] = Command(stack, tmp_path_factory.mktemp("demo")).json("demo", "--scale", "tiny")
-    return page
 
 
 async def dashboard(stack: RunningStack, unit: str) -> dict[str, Any]:

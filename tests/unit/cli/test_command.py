@@ -75,6 +75,11 @@ def test_the_status_of_nothing_begins_with_the_gateway_and_fails() -> None:
         ["projection", "rebuild"],
         ["admin", "bootstrap", "--organisation-name", "示例"],
         ["verify"],
+        ["case", "list"],
+        ["dossier", "list"],
+        ["budget", "list"],
+        ["payout", "list"],
+        ["activity", "list"],
     ],
 )
 def test_without_a_stack_both_languages_say_what_to_do(verb: list[str]) -> None:

@@ -237,7 +237,8 @@ def _today() -> date:
 
 def _show(page: dict[str, Any]) -> None:
     console.print()
-    say("demo-ready", **{name: page[name] for name in ("organisations", "members", "rejected", "seconds")})
+    counts = ("organisations", "members", "rejected", "dossiers", "cases", "activities", "seconds")
+    say("demo-ready", **{name: page[name] for name in counts})
     say("demo-page", gateway=page["gateway"])
     show_table(
         ("demo-user-name", "demo-user-post", "demo-user-place"),
@@ -246,7 +247,7 @@ def _show(page: dict[str, Any]) -> None:
     say("demo-passwords", password=PASSWORD)
     say("demo-try")
     command = "unionhall" if shutil.which("unionhall") else ".venv/bin/unionhall"
+    say("demo-try-case", case=page["try"]["case"], command=command)
+    say("demo-try-activity", activity=page["try"]["activity"], gateway=page["gateway"], command=command)
     say("demo-try-errors", roster=page["roster"], command=command)
-    say("demo-try-dashboard", gateway=page["gateway"])
-    say("demo-try-kill", command=command)
     say("demo-stop", file=page["file"])

@@ -109,9 +109,15 @@ async def _pool(people: Crowd, frame: Frame) -> list[dict[str, Any]]:
 
 
 async def _to_try(people: Crowd, frame: Frame) -> dict[str, str]:
-    county = frame.units[aid.COUNTY]
-    cases = await people.all("approver", "/api/v1/cases", 1, organisation=county, stage="submitted")
-    opened = await people.all(
-        "organiser", "/api/v1/activities", 1, organisation=frame.units[CITY], stage="open"
-    )
-    return {"case": cases[0]["id"] if cases else "", "activity": opened[0]["id"] if opened else ""}
+    """A case that waits for the county's approver, and an activity with a full waiting list."""
+    place = {"organisation": frame.units[aid.COUNTY], "stage": "submitted"}
+    cases = await people.all("approver", "/api/v1/cases", 1, **place)
+    place = {"organisation": frame.units[CITY], "stage": "open"}
+    opened = await people.all("organiser", activities.ACTIVITIES, 200, **place)
+    full = ""
+    for one in opened:
+        seats = await people.get("organiser", f"{activities.ACTIVITIES}/{one['id']}/registrations/counts")
+        if seats["waiting"]:
+            full = one["id"]
+            break
+    return {"case": cases[0]["id"] if cases else "", "activity": full}
