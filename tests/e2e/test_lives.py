@@ -134,9 +134,13 @@ def test_an_activity_goes_from_draft_to_feedback_with_a_full_waiting_list(
     times = ("--starts", written, "--ends", ended, "--opens", "2026-01-01 00:00", "--closes", written)
     plan = ("--title", "象棋赛", "--place", "职工之家", "--kind", "competition", "--capacity", "2")
     activity = command.json("activity", "draft", *plan, *times)
-    for step in ("submit", "approve", "publish", "open"):
-        shown = command.json("activity", step, activity["id"])
-    assert shown["stage"] == "open"
+    for step, stage in (
+        ("submit", "submitted"),
+        ("approve", "approved"),
+        ("publish", "published"),
+        ("open", "open"),
+    ):
+        assert command.json("activity", step, activity["id"])["stage"] == stage
     users = ("member", "member-2", "member-3", "member-4")
     seats = [command.json("activity", "register", activity["id"], "--user", user) for user in users]
     assert [seat["status"] for seat in seats] == ["confirmed", "confirmed", "waiting", "waiting"]
