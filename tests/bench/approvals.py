@@ -22,6 +22,7 @@ from tests.bench.offices import office
 from tests.support.aid import Aid
 from tests.support.tokens import ISSUER
 from tests.support.welfare import committed
+from welfare_service.cases import approving
 from welfare_service.cases import use_cases as cases
 from welfare_service.membership_client import MemberDetail
 
@@ -87,8 +88,7 @@ class _Desk:
                 row["member_id"], "王小明", date(1990, 6, 15), MemberStatus.ACTIVE, unit.id, 1
             )
             try:
-                async with committed(self.database, caller.scope()) as session:
-                    await cases.approve(session, caller, by, row["id"], row["version"], None, detail)
+                await self._approve(caller, by, row["id"], row["version"], detail)
             except Conflict as error:
                 if error.code != "budget-exhausted":
                     raise
@@ -110,6 +110,14 @@ class _Desk:
                 f"{refused} refused, {granted} fen granted of a budget {allocated, reserved, paid}"
             )
         return speed
+
+    async def _approve(
+        self, caller: Caller, by: By, case_id: UUID, version: int, detail: MemberDetail
+    ) -> None:
+        """As the route does it."""
+        if await approving.approve(self.database, caller, by, case_id, version, None, detail) is None:
+            async with committed(self.database, caller.scope()) as session:
+                await cases.approve(session, caller, by, case_id, version, None, detail)
 
     async def _submitted(self, number: int) -> list[asyncpg.Record]:
         """That many cases that wait for a decision, each of another member: one made by the service, the others copies of it."""
