@@ -19,6 +19,8 @@ from tests.bench.demo import demo
 from tests.bench.figures import Figure, keep, table
 from tests.bench.ground import Ground, Size, ground
 from tests.bench.join import join
+from tests.bench.lottery import lottery
+from tests.bench.preview import preview
 from tests.bench.registrations import registrations
 from tests.bench.relay import relay
 from tests.bench.rosters import rosters
@@ -35,9 +37,11 @@ BENCHES: Final[dict[str, Bench]] = {
     "sizes": sizes,
     "registrations": registrations,
     "approvals": approvals,
+    "preview": preview,
+    "lottery": lottery,
 }
 #: The service's own code runs in the bench's process: on the same loop as in the service's.
-ON_THE_LOOP_OF_SERVICES: Final = frozenset({"registrations", "approvals"})
+ON_THE_LOOP_OF_SERVICES: Final = frozenset({"registrations", "approvals", "preview", "lottery"})
 #: Starts servers of its own, as a user does.
 DEMO: Final = "demo"
 
