@@ -25,7 +25,7 @@ from tests.support.membership import ROOT_ADMIN
 from tests.support.tokens import ISSUER
 
 #: Members who leave: half of them before the worker is dead, half after.
-LEAVERS = 12
+LEAVERS = 8
 RELAY = ("relay.before_send", "relay.after_send", "relay.before_progress")
 CONSUMER = ("consumer.before_database", "consumer.mid_batch", "consumer.after_database")
 Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
@@ -111,7 +111,7 @@ async def leaving(here: Installation, how_many: int) -> AsyncIterator[Leaving]:
 async def killed_worker(here: Installation, attempt: Attempt, *, worker: str, points: Sequence[str]) -> Found:
     """A worker of the product dies at each of the points while members leave, and another takes its place."""
     point = points[attempt.number % len(points)]
-    broken = {owner: await here.broken(owner) for owner in OWNERS}
+    broken = await _broken(here)
     async with leaving(here, LEAVERS) as those:
         program = await here.start(worker, crash=f"{point}:1", bug=attempt.bug)
         dying = asyncio.create_task(program.dies())
@@ -128,10 +128,14 @@ async def killed_worker(here: Installation, attempt: Attempt, *, worker: str, po
     if attempt.bug:
         await here.start(worker)
         await here.ready(worker)
-    for owner in OWNERS:
-        found.disordered += len(await here.broken(owner) - broken[owner])
+    found.disordered += len(await _broken(here) - broken)
     found += await _published(here, those.office)
     return found
+
+
+async def _broken(here: Installation) -> set[str]:
+    """What is broken at any owner."""
+    return set().union(*await asyncio.gather(*(here.broken(owner) for owner in OWNERS)))
 
 
 async def _keep_busy(office: Office, dying: asyncio.Task[None]) -> None:
