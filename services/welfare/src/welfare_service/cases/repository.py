@@ -12,7 +12,7 @@ from shared.contracts.welfare import CaseStage
 from shared.database.paths import in_subtree
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.errors import NotFound
-from welfare_service.cases.domain import HANDS, RUNNING, WAITING, AidCase, HistoryEntry, User
+from welfare_service.cases.domain import HANDS, RUNNING, WAITING, AidCase, Happening, HistoryEntry, User
 from welfare_service.cases.sealing import Payee
 from welfare_service.cases.tables import case_history, case_numbers, cases, successions
 
@@ -164,6 +164,15 @@ async def history(session: ReadSession, case_id: UUID, after: int, limit: int) -
     """Up to `limit` entries of a visible case with a version above `after`, oldest first."""
     page = select(HistoryEntry).where(case_history.c.case_id == case_id, case_history.c.version > after)
     return (await session.scalars(page.order_by(case_history.c.version).limit(limit))).all()
+
+
+async def last_judgement(session: ReadSession, case_id: UUID) -> HistoryEntry | None:
+    """The newest entry of a visible case that keeps what a judgement rested on."""
+    judged = select(HistoryEntry).where(
+        case_history.c.case_id == case_id,
+        case_history.c.happening.in_((Happening.SUBMITTED, Happening.APPROVED)),
+    )
+    return await session.scalar(judged.order_by(case_history.c.version.desc()).limit(1))
 
 
 async def of_member(

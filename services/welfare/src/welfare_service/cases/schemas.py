@@ -10,6 +10,7 @@ from shared.contracts.membership import Role
 from shared.contracts.welfare import CaseStage
 from shared.kernel.money import MAX_FEN
 from welfare_service.cases.domain import AidCase, FlagReason, Happening, HistoryEntry
+from welfare_service.cases.recomputing import Recomputed
 from welfare_service.cases.sealing import Opened
 
 #: A whole number of fen above zero: no text, no fraction, nothing beyond any budget.
@@ -113,6 +114,36 @@ class DetailReply(CaseReply):
         if opened is not None:
             reply.reason, reply.payee_name = opened.reason, opened.payee_name
         return reply
+
+
+class DecisionReply(BaseModel):
+    """The newest judgement on a case and what it rested on. `differs` names what comes out otherwise when it is judged again.
+
+    `refused` is the code of a refusal, should its own grounds not bear it.
+    """
+
+    version: int
+    happening: Happening
+    on: date
+    actor_subject: str
+    decision: dict[str, Any]
+    is_same: bool
+    differs: list[str]
+    refused: str | None
+
+    @classmethod
+    def of(cls, found: Recomputed) -> Self:
+        """With what its grounds give today."""
+        return cls(
+            version=found.entry.version,
+            happening=found.entry.happening,
+            on=found.entry.on_date,
+            actor_subject=found.entry.actor_subject,
+            decision=dict(found.kept),
+            is_same=not found.differs,
+            differs=list(found.differs),
+            refused=found.refused,
+        )
 
 
 class HistoryReply(BaseModel):
