@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -257,6 +258,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=20261121)
     options = parser.parse_args()
+    # Whoever ends it ends the stack with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"seed {options.seed}")
     with (
         tempfile.TemporaryDirectory(prefix="unionhall-soak-", ignore_cleanup_errors=True) as folder,
