@@ -13,6 +13,7 @@ from typing import Final
 
 import uvloop
 
+from tests.bench.aid_sizes import aid_sizes
 from tests.bench.approvals import approvals
 from tests.bench.consume import consume
 from tests.bench.demo import demo
@@ -39,9 +40,10 @@ BENCHES: Final[dict[str, Bench]] = {
     "approvals": approvals,
     "preview": preview,
     "lottery": lottery,
+    "aid_sizes": aid_sizes,
 }
 #: The service's own code runs in the bench's process: on the same loop as in the service's.
-ON_THE_LOOP_OF_SERVICES: Final = frozenset({"registrations", "approvals", "preview", "lottery"})
+ON_THE_LOOP_OF_SERVICES: Final = frozenset({"registrations", "approvals", "preview", "lottery", "aid_sizes"})
 #: Starts servers of its own, as a user does.
 DEMO: Final = "demo"
 

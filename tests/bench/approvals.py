@@ -1,9 +1,7 @@
 """Approvals on one budget, at use-case level, beside updates of one row."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from itertools import count
 from typing import Final
 from uuid import UUID
 
@@ -13,6 +11,7 @@ from shared.contracts.membership import MemberStatus, Role
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
 from shared.kernel.errors import Conflict
+from shared.kernel.ids import new_id
 from shared.security.acting import By
 from shared.security.policy import Caller, Post
 from tests.bench.figures import Figure, figure, interleaved
@@ -69,11 +68,10 @@ class _Desk:
     urls: DatabaseUrls
     database: Database
     aid: Aid
-    rounds: Iterator[int] = field(default_factory=count)
 
     async def approve_all(self, number: int) -> float:
         """Approve `number` cases, approvals a second; then as many at once as there are connections, with money for ten more."""
-        rows = await self._submitted(number + CONNECTIONS)
+        rows = await submitted(self.ground, self.urls, self.aid, number + CONNECTIONS)
         await self._leave_money_for(number + _LAST)
         _, reserved_before, _ = await self.aid.budget()
         unit = self.aid.unit
@@ -119,27 +117,6 @@ class _Desk:
             async with committed(self.database, caller.scope()) as session:
                 await cases.approve(session, caller, by, case_id, version, None, detail)
 
-    async def _submitted(self, number: int) -> list[asyncpg.Record]:
-        """That many cases that wait for a decision, each of another member: one made by the service, the others copies of it."""
-        aid = self.aid
-        programme = await aid.programme(cap_per_time_fen=_GRANT, name=f"生活救助{next(self.rounds)}")
-        member = await aid.member()
-        first = UUID((await aid.submitted(programme, member, requested_fen=_GRANT))["id"])
-        async with owner(self.ground, self.urls) as connection:
-            await connection.execute(_FRESH[0])
-            await connection.execute(_FRESH[1], member.id, first, number)
-            for table, condition, changed in _COPIES:
-                await connection.execute(
-                    f"""
-                    INSERT INTO {table} SELECT (jsonb_populate_record(known, {changed})).*
-                    FROM {table} AS known, fresh WHERE {condition}
-                    """
-                )
-            await connection.execute("ANALYZE")
-            return list(
-                await connection.fetch("SELECT id, cases.member_id, version FROM cases JOIN fresh USING (id)")
-            )
-
     async def _leave_money_for(self, number: int) -> None:
         """Make the budget exactly so large."""
         allocated, reserved, paid = await self.aid.budget()
@@ -147,3 +124,24 @@ class _Desk:
         body = {"amount_fen": missing, "reason": "上级补助"}
         path = f"/budgets/{self.aid.budget_id}/income"
         await self.aid.welfare.call("POST", path, by=self.aid.treasurer, json=body, expect=201)
+
+
+async def submitted(ground: Ground, urls: DatabaseUrls, aid: Aid, number: int) -> list[asyncpg.Record]:
+    """That many cases that wait for a decision, each of another member: one made by the service, the others copies of it."""
+    programme = await aid.programme(cap_per_time_fen=_GRANT, name=f"生活救助{new_id()}")
+    member = await aid.member()
+    first = UUID((await aid.submitted(programme, member, requested_fen=_GRANT))["id"])
+    async with owner(ground, urls) as connection:
+        await connection.execute(_FRESH[0])
+        await connection.execute(_FRESH[1], member.id, first, number)
+        for table, condition, changed in _COPIES:
+            await connection.execute(
+                f"""
+                INSERT INTO {table} SELECT (jsonb_populate_record(known, {changed})).*
+                FROM {table} AS known, fresh WHERE {condition}
+                """
+            )
+        await connection.execute("ANALYZE")
+        return list(
+            await connection.fetch("SELECT id, cases.member_id, version FROM cases JOIN fresh USING (id)")
+        )
