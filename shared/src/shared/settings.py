@@ -1,5 +1,6 @@
 """Settings of a service process: environment variables with the prefix UNIONHALL_, read once, frozen.
 
+A secret may come as a file instead: `/run/secrets/unionhall_database_url` holds what UNIONHALL_DATABASE_URL would.
 Each process gets only what it needs (the HTTP process never holds the owner's password), so every address may be empty
 here and each composition root names what it cannot do without: `load(Settings, *HTTP_NEEDS)`.
 """
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX: Final = "UNIONHALL_"
+#: Where containers are given their secrets: one file a setting, named like the variable in small letters. A variable wins.
+SECRETS: Final = Path("/run/secrets")
 
 HTTP_NEEDS: Final = ("database_url", "oidc_issuer", "oidc_audience", "oidc_jwks_url", "keys_file")
 WORKER_NEEDS: Final = ("worker_database_url", "kafka_bootstrap", "keys_file")
@@ -86,9 +89,13 @@ def load(cls: type[SettingsT], *needed: str) -> SettingsT:
     `needed`: names of fields that must not be empty here, on top of those without a default.
     """
     try:
-        settings = cls()
+        settings = cls(_secrets_dir=SECRETS if SECRETS.is_dir() else None)
     except ValidationError as wrong:
         sys.exit("\n".join(_complaints(wrong)))
+    except SettingsError as wrong:
+        if not isinstance(wrong.__cause__, OSError):
+            raise
+        sys.exit(f"{wrong.__cause__.filename}: this secret cannot be read ({wrong.__cause__.strerror})")
     empty = [name for name in needed if getattr(settings, name) in ("", Path())]
     if empty:
         sys.exit("\n".join(f"{PREFIX}{name.upper()} is not set, and this process needs it" for name in empty))

@@ -1,8 +1,11 @@
 """Settings: wrong or missing ones end the process with the variable's name and no secret."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from shared import settings as module
 from shared.settings import HTTP_NEEDS, ServiceSettings, load
 
 
@@ -51,3 +54,34 @@ def test_settings_are_frozen_and_show_no_password() -> None:
     assert "secret-word" not in repr(settings)
     with pytest.raises(ValidationError):
         settings.http_port = 1  # type: ignore[misc]
+
+
+def test_a_secret_may_come_as_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "SECRETS", tmp_path)
+    (tmp_path / "unionhall_database_url").write_text("postgresql://rita:of-the-file@host/db\n")
+    assert load(ServiceSettings).database_url == "postgresql://rita:of-the-file@host/db"
+    monkeypatch.setenv("UNIONHALL_DATABASE_URL", "postgresql://rita:of-the-variable@host/db")
+    assert load(ServiceSettings).database_url == "postgresql://rita:of-the-variable@host/db"
+
+
+def test_a_wrong_secret_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "SECRETS", tmp_path)
+    (tmp_path / "unionhall_database_url").write_text("mysql://rita:secret-word@host/db\n")
+    with pytest.raises(SystemExit) as ended:
+        load(ServiceSettings)
+    assert str(ended.value).startswith("UNIONHALL_DATABASE_URL: ")
+    assert "secret-word" not in str(ended.value)
+
+
+def test_a_secret_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "SECRETS", tmp_path)
+    secret = tmp_path / "unionhall_database_url"
+    secret.write_text("postgresql://rita:secret-word@host/db")
+
+    def refuse(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(SystemExit) as ended:
+        load(ServiceSettings)
+    assert str(ended.value) == f"{secret}: this secret cannot be read (Permission denied)"
