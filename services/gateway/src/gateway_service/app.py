@@ -20,78 +20,65 @@ from gateway_service.proxy.documents import OwnersDocuments, merge
 from gateway_service.proxy.forwarding import http_client
 from gateway_service.settings import Settings
 from gateway_service.work import api as work
+from shared.composition.http import service_app
 from shared.contracts.events_service import ACTIVITIES, REGISTRATIONS
 from shared.contracts.welfare import CASES
-from shared.database.engine import Database
-from shared.database.revisions import newest_migration
 from shared.directory.posts import replica_posts_reader
-from shared.kernel import texts
-from shared.kernel.clock import Clock, SystemClock
-from shared.security.keys import KeyRing
+from shared.kernel.clock import Clock
 from shared.settings import HTTP_NEEDS, load
-from shared.web.app import WebSetup, create_app, serve
-from shared.web.digest import Digested, digest_router
-from shared.web.health import database_migrated, database_reachable
+from shared.web.app import serve
+from shared.web.digest import Digested, digest_router, replicated
 from shared.web.tokens import KeySource
 
 SERVICE = "gateway"
 
 #: What this service holds of others' aggregates, for `unionhall verify`.
-REPLICAS = {
-    "organisations": Digested("SELECT id, sequence AS version FROM directory_organisations", DIRECTORY),
-    "posts": Digested("SELECT id, sequence AS version FROM directory_posts", DIRECTORY),
-    "members": Digested("SELECT member_id AS id, sequence AS version FROM member_places", VIEWS),
-    "programmes": Digested("SELECT id, sequence AS version FROM programme_names", VIEWS),
-} | {
-    topic.name.split(".")[2]: Digested(
-        f"""
+REPLICAS = (
+    replicated(DIRECTORY, "organisations", "posts")
+    | {
+        "members": Digested("SELECT member_id AS id, sequence AS version FROM member_places", VIEWS),
+        "programmes": Digested("SELECT id, sequence AS version FROM programme_names", VIEWS),
+    }
+    | {
+        topic.name.split(".")[2]: Digested(
+            f"""
         SELECT id, sequence AS version FROM dashboard_weighed
         WHERE slot = (SELECT live FROM dashboard_state) AND topic = '{topic.name}'
         """,  # noqa: S608 - a constant of the contracts
-        VIEWS,
-    )
-    for topic in (CASES, ACTIVITIES, REGISTRATIONS)
-}
+            VIEWS,
+        )
+        for topic in (CASES, ACTIVITIES, REGISTRATIONS)
+    }
+)
+
+#: Asked in this order which of them takes a request: what is not the gateway's own is passed on.
+ROUTERS = (
+    dashboard.router,
+    facts.router,
+    live.router,
+    overview.router,
+    case_page.router,
+    work.router,
+    proxy.audit_router,
+    digest_router(REPLICAS),
+    portal.router,
+    identity.router,
+    proxy.router,
+)
 
 
 def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySource | None = None) -> FastAPI:
     """The application. Tests bring a clock that stands still and the public keys of their own issuer."""
-    texts.register("gateway_service")
-    if settings.keys_file is None:
-        raise ValueError("keys_file is needed")
-    database = Database(
-        settings.database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-http"
-    )
-    setup = WebSetup(
-        service=SERVICE,
-        settings=settings,
-        database=database,
-        # The order matters: what is not the gateway's own is passed on.
-        routers=[
-            dashboard.router,
-            facts.router,
-            live.router,
-            overview.router,
-            case_page.router,
-            work.router,
-            proxy.audit_router,
-            digest_router(REPLICAS),
-            portal.router,
-            identity.router,
-            proxy.router,
-        ],
-        posts_reader=replica_posts_reader(DIRECTORY),
-        keys=KeyRing.load(settings.keys_file),
-        ready_checks=[
-            database_reachable(database),
-            database_migrated(database, newest_migration("gateway_service")),
-        ],
-        clock=clock or SystemClock(),
+    app = service_app(
+        SERVICE,
+        settings,
+        ROUTERS,
+        replica_posts_reader(DIRECTORY),
+        clock=clock,
         key_source=key_source,
-        on_start=[_start],
-        on_stop=[_stop],
+        on_start=(_start,),
+        on_stop=(_stop,),
     )
-    app = create_app(setup)
     app.state.settings = settings
     app.state.owners = {
         "membership": settings.membership_url,

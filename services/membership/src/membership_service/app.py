@@ -12,20 +12,14 @@ from membership_service.posts import api as posts
 from membership_service.posts.use_cases import posts_reader
 from membership_service.rosters import api as rosters
 from membership_service.settings import Settings
-from shared.database.engine import Database
-from shared.database.revisions import newest_migration
-from shared.kernel import texts
+from shared.composition.http import service_app
 from shared.kernel.clock import Clock, SystemClock
-from shared.security.keys import KeyRing
 from shared.settings import HTTP_NEEDS, load
-from shared.web.app import WebSetup, create_app, serve
-from shared.web.digest import Digested, digest_router
-from shared.web.health import database_migrated, database_reachable
+from shared.web.app import serve
+from shared.web.digest import digest_router, owned
 from shared.web.tokens import KeySource
 
 SERVICE = "membership"
-#: Tables of the aggregates that this service owns and tells others about.
-OWNED = ("organisations", "enterprises", "posts", "members")
 
 #: Asked in this order which of them takes a request: the busiest first.
 ROUTERS = (
@@ -43,35 +37,14 @@ ROUTERS = (
     internal.work_router,
     rosters.router,
     audit.router,
-    digest_router({kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED}),  # noqa: S608 - of the line above
+    digest_router(owned("organisations", "enterprises", "posts", "members")),
 )
 
 
 def build(settings: Settings, *, clock: Clock | None = None, key_source: KeySource | None = None) -> FastAPI:
     """The application. Tests bring a clock that stands still and the public keys of their own issuer."""
-    texts.register("membership_service")
-    if settings.keys_file is None:
-        raise ValueError("keys_file is needed")
     clock = clock or SystemClock()
-    database = Database(
-        settings.database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-http"
-    )
-    return create_app(
-        WebSetup(
-            service=SERVICE,
-            settings=settings,
-            database=database,
-            routers=ROUTERS,
-            posts_reader=posts_reader(clock),
-            keys=KeyRing.load(settings.keys_file),
-            ready_checks=(
-                database_reachable(database),
-                database_migrated(database, newest_migration("membership_service")),
-            ),
-            clock=clock,
-            key_source=key_source,
-        )
-    )
+    return service_app(SERVICE, settings, ROUTERS, posts_reader(clock), clock=clock, key_source=key_source)
 
 
 def main() -> None:

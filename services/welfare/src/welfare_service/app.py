@@ -5,18 +5,14 @@ from typing import Final
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from shared.database.engine import Database
-from shared.database.revisions import newest_migration
+from shared.composition.http import service_app
 from shared.directory.organisations import path_of_organisation
 from shared.directory.posts import replica_posts_reader
-from shared.kernel import texts
-from shared.kernel.clock import Clock, SystemClock
-from shared.security.keys import KeyRing
+from shared.kernel.clock import Clock
 from shared.settings import HTTP_NEEDS, load
-from shared.web.app import WebSetup, create_app, serve
+from shared.web.app import serve
 from shared.web.audit import audit_router
-from shared.web.digest import Digested, digest_router
-from shared.web.health import database_migrated, database_reachable
+from shared.web.digest import digest_router, owned, replicated
 from shared.web.tokens import KeySource
 from welfare_service import work
 from welfare_service.cases import api as cases
@@ -31,13 +27,6 @@ from welfare_service.rules import api as rules
 from welfare_service.settings import Settings
 
 SERVICE = "welfare"
-#: Tables of the aggregates that this service owns and tells others about.
-OWNED: Final[tuple[str, ...]] = ("dossiers", "programmes", "cases")
-#: What it holds of others' aggregates, for `unionhall verify`.
-REPLICAS = {
-    kind: Digested(f"SELECT id, sequence AS version FROM directory_{kind}", DIRECTORY)  # noqa: S608 - of the line below
-    for kind in ("organisations", "posts", "members")
-}
 
 #: Asked in this order which of them takes a request: the busiest first.
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -52,7 +41,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     work.router,
     audit_router(path_of_organisation),
     digest_router(
-        {kind: Digested(f"SELECT id, version FROM {kind}") for kind in OWNED} | REPLICAS  # noqa: S608 - of OWNED
+        owned("dossiers", "programmes", "cases") | replicated(DIRECTORY, "organisations", "posts", "members")
     ),
 )
 
@@ -65,29 +54,15 @@ def build(
     membership: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The application. Tests bring a clock that stands still, the public keys of their own issuer and a membership service."""
-    texts.register("welfare_service")
-    if settings.keys_file is None:
-        raise ValueError("keys_file is needed")
-    database = Database(
-        settings.database_url, pool_size=settings.database_pool, application_name=f"{SERVICE}-http"
-    )
-    return create_app(
-        WebSetup(
-            service=SERVICE,
-            settings=settings,
-            database=database,
-            routers=ROUTERS,
-            posts_reader=replica_posts_reader(DIRECTORY),
-            keys=KeyRing.load(settings.keys_file),
-            ready_checks=(
-                database_reachable(database),
-                database_migrated(database, newest_migration("welfare_service")),
-            ),
-            clock=clock or SystemClock(),
-            key_source=key_source,
-            on_start=(opening(settings.membership_url, membership),),
-            on_stop=(closing,),
-        )
+    return service_app(
+        SERVICE,
+        settings,
+        ROUTERS,
+        replica_posts_reader(DIRECTORY),
+        clock=clock,
+        key_source=key_source,
+        on_start=(opening(settings.membership_url, membership),),
+        on_stop=(closing,),
     )
 
 

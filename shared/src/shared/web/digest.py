@@ -44,6 +44,19 @@ class Digested:
     consumer: str | None = None
 
 
+def owned(*tables: str) -> dict[str, Digested]:
+    """The aggregates that a service owns and tells others about, by their tables (constants, with `id` and `version`)."""
+    return {table: Digested(f"SELECT id, version FROM {table}") for table in tables}  # noqa: S608 - constants
+
+
+def replicated(consumer: str, *kinds: str) -> dict[str, Digested]:
+    """Others' aggregates in the directory that `consumer` feeds: "organisations", "posts", "members"."""
+    return {
+        kind: Digested(f"SELECT id, sequence AS version FROM directory_{kind}", consumer)  # noqa: S608 - constants
+        for kind in kinds
+    }
+
+
 class Position(BaseModel):
     """How far a replica has read one partition."""
 

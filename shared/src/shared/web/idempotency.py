@@ -17,6 +17,8 @@ from sqlalchemy import text
 from starlette.types import Scope as AsgiScope
 
 from shared.database.session import ReadSession, WriteSession
+from shared.jobs import JobContext, JobHandler
+from shared.kernel.clock import Clock
 from shared.kernel.errors import BadRequest, Conflict, Invalid
 from shared.security.keys import KeyRing, SealBroken
 from shared.security.policy import Caller
@@ -26,6 +28,8 @@ from shared.web.session import Write
 
 #: A key is remembered so long; a later repetition would act again.
 KEPT_FOR: Final = timedelta(days=7)
+FORGET_KEYS: Final = "idempotency.forget"
+FORGET_KEYS_EVERY: Final = timedelta(hours=1)
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 CLAIM: Final = "unionhall.idempotency_claim"
 COLUMNS: Final = "subject_hash, route, key, body_hash, status, reply_sealed, created_at"
@@ -165,8 +169,18 @@ async def keep_reply(scope: AsgiScope, response: Response) -> None:
     await claim.keep(session, response)
 
 
+def forget_handler(clock: Clock) -> JobHandler:
+    """The job that every worker runs: deletes the keys that are older than a week."""
+
+    async def forget(job: JobContext) -> None:
+        async with job.chunk() as session:
+            await forget_old_keys(session, clock.now())
+
+    return forget
+
+
 async def forget_old_keys(session: WriteSession, now: datetime) -> None:
-    """Delete the keys that are older than a week; for a periodic job."""
+    """Delete the keys that are older than a week."""
     await session.execute(_FORGET, {"before": now - KEPT_FOR})
 
 
