@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from events_service.app import build
@@ -12,25 +11,13 @@ from events_service.settings import Settings
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
 from shared.database.scope import Scope
-from shared.security.keys import KeyRing, new_ring_json
+from shared.security.keys import KeyRing
 from shared.testing.clock import StoppedClock
 from shared.testing.databases import DatabaseFactory
 from shared.web.invariants import examine
 from tests.support.events import Ground
-from tests.support.tokens import AUDIENCE, ISSUER, Issuer
-
-
-@pytest.fixture(scope="session")
-def issuer() -> Issuer:
-    return Issuer()
-
-
-@pytest.fixture(scope="session")
-def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    path.write_bytes(new_ring_json())
-    path.chmod(0o600)
-    return path
+from tests.support.service import client_of, settings_of
+from tests.support.tokens import Issuer
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +27,7 @@ def urls(make_database: DatabaseFactory) -> DatabaseUrls:
 
 @pytest.fixture
 def settings(urls: DatabaseUrls, keys_file: Path) -> Settings:
-    return Settings(
-        database_url=urls.app,
-        worker_database_url=urls.worker,
-        database_pool=8,
-        oidc_issuer=ISSUER,
-        oidc_audience=AUDIENCE,
-        oidc_jwks_url="http://127.0.0.1:9/jwks",
-        keys_file=keys_file,
-        rate_limit_per_minute=0,
-    )
+    return Settings(**settings_of(urls, keys_file))
 
 
 @pytest.fixture
@@ -58,12 +36,8 @@ async def ground(
 ) -> AsyncIterator[Ground]:
     """After each test all invariants of the service hold."""
     app = build(settings, clock=clock, key_source=issuer)
-    transport = httpx.ASGITransport(app)
     worker = Database(urls.worker, pool_size=2, application_name="test-worker")
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://events.test") as client,
-    ):
+    async with client_of(app) as client:
         ground = Ground(client, issuer, urls, worker, clock)
         await ground.feed_posts()
         yield ground

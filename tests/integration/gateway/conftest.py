@@ -19,7 +19,6 @@ from gateway_service.app import build
 from gateway_service.settings import Settings
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
-from shared.security.keys import new_ring_json
 from shared.testing.databases import DatabaseFactory
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
@@ -79,25 +78,17 @@ async def worker(urls: DatabaseUrls) -> AsyncIterator[Database]:
     await database.close()
 
 
-@pytest.fixture(scope="session")
-def issuer() -> Issuer:
-    return Issuer()
-
-
 @pytest.fixture
 async def gateway(
-    urls: DatabaseUrls, owner: Owner, issuer: Issuer, tmp_path: Path
+    urls: DatabaseUrls, owner: Owner, issuer: Issuer, keys_file: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the gateway, not signed in."""
-    ring = tmp_path / "keys.json"
-    ring.write_bytes(new_ring_json())
-    ring.chmod(0o600)
     settings = Settings(
         database_url=urls.app,
         oidc_issuer=ISSUER,
         oidc_audience=AUDIENCE,
         oidc_jwks_url="http://127.0.0.1:9/none",
-        keys_file=ring,
+        keys_file=keys_file,
         membership_url=owner.url,
         welfare_url=owner.url,
         events_url=owner.url,

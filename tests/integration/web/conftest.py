@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -23,7 +24,7 @@ from shared.database.session import ReadSession
 from shared.database.shared_tables import shared_tables
 from shared.kernel.errors import Conflict, NotFound
 from shared.kernel.ids import new_id
-from shared.security.keys import KeyRing, new_ring_json
+from shared.security.keys import KeyRing
 from shared.security.policy import Action, Post
 from shared.settings import ServiceSettings
 from shared.testing.databases import DatabaseFactory
@@ -236,16 +237,8 @@ async def _lay_out(owner_url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def issuer() -> Issuer:
-    return Issuer()
-
-
-@pytest.fixture(scope="session")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    path.write_bytes(new_ring_json())
-    path.chmod(0o600)
-    return KeyRing.load(path)
+def ring(keys_file: Path) -> KeyRing:
+    return KeyRing.load(keys_file)
 
 
 @pytest.fixture(scope="session")

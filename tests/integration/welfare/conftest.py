@@ -8,26 +8,13 @@ import pytest
 
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
-from shared.security.keys import new_ring_json
 from shared.testing.clock import StoppedClock
 from shared.testing.databases import DatabaseFactory
-from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+from tests.support.service import client_of, settings_of
+from tests.support.tokens import Issuer
 from tests.support.welfare import Unit, Welfare, found
 from welfare_service.app import build
 from welfare_service.settings import Settings
-
-
-@pytest.fixture(scope="session")
-def issuer() -> Issuer:
-    return Issuer()
-
-
-@pytest.fixture(scope="session")
-def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    path.write_bytes(new_ring_json())
-    path.chmod(0o600)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -39,30 +26,26 @@ async def founded(make_database: DatabaseFactory) -> tuple[DatabaseUrls, Unit]:
 @pytest.fixture
 def settings(founded: tuple[DatabaseUrls, Unit], keys_file: Path) -> Settings:
     urls, _ = founded
-    return Settings(
-        database_url=urls.app,
-        worker_database_url=urls.worker,
-        database_pool=8,
-        oidc_issuer=ISSUER,
-        oidc_audience=AUDIENCE,
-        oidc_jwks_url="http://127.0.0.1:9/jwks",
-        keys_file=keys_file,
-        membership_url="http://127.0.0.1:9",
-        rate_limit_per_minute=0,
-    )
+    return Settings(**settings_of(urls, keys_file), membership_url="http://127.0.0.1:9")
+
+
+@pytest.fixture
+def membership() -> httpx.AsyncBaseTransport | None:
+    """The membership service: out of reach, unless the tests of a folder bring one."""
+    return None
 
 
 @pytest.fixture
 async def welfare(
-    founded: tuple[DatabaseUrls, Unit], settings: Settings, issuer: Issuer, clock: StoppedClock
+    founded: tuple[DatabaseUrls, Unit],
+    settings: Settings,
+    issuer: Issuer,
+    clock: StoppedClock,
+    membership: httpx.AsyncBaseTransport | None,
 ) -> AsyncIterator[Welfare]:
     urls, top = founded
-    app = build(settings, clock=clock, key_source=issuer)
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://welfare.test") as client,
-    ):
+    app = build(settings, clock=clock, key_source=issuer, membership=membership)
+    async with client_of(app) as client:
         yield Welfare(client, issuer, urls, top, clock)
 
 
