@@ -17,7 +17,7 @@ REFUSALS = {
     "StaleReplica", "StaleVersion", "TooLarge", "TooMany", "Unauthenticated", "Unavailable",
 }  # fmt: skip
 #: Arguments of a refusal that are not parameters of its text.
-NOT_PARAMS = {"field", "problems", "retry_after"}
+NOT_PARAMS = {"about", "field", "problems", "retry_after"}
 
 _CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 

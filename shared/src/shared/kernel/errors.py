@@ -6,6 +6,7 @@ logs, so they never hold a name, a document number or a phone.
 """
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,15 @@ class FieldProblem:
     path: str
     code: str
     params: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The aggregate that somebody tried to do what he must not: its kind ("case"), its id, and where it stands in the tree."""
+
+    kind: str
+    id: UUID
+    path: str
 
 
 class DomainError(Exception):
@@ -30,14 +40,20 @@ class DomainError(Exception):
         field: str | None = None,
         problems: tuple[FieldProblem, ...] = (),
         retry_after: int | None = None,
+        about: About | None = None,
         **params: str | int,
     ) -> None:
-        """`field` is short for one FieldProblem with the same code; `retry_after` is in seconds."""
+        """`field` is short for one FieldProblem with the same code; `retry_after` is in seconds.
+
+        With `about` the refusal is audited, though nothing else of its transaction stays (`shared.web.session`): for tries
+        that an auditor must hear of, as deciding on one's own case.
+        """
         super().__init__(code)
         self.code = code
         self.params = params
         self.problems = problems or ((FieldProblem(field, code, params),) if field else ())
         self.retry_after = retry_after
+        self.about = about
 
 
 class BadRequest(DomainError):

@@ -17,6 +17,7 @@ from shared.database.scope import Scope
 from shared.database.session import ReadSession, WriteSession
 from shared.kernel.clock import Clock
 from shared.kernel.crash import crash_point
+from shared.kernel.errors import About, DomainError
 from shared.security.keys import KeyRing
 from shared.security.policy import Caller
 from shared.web.caller import CurrentCaller
@@ -41,14 +42,35 @@ async def write_session(request: Request, caller: CurrentCaller) -> AsyncIterato
 
 @asynccontextmanager
 async def transaction(request: Request, caller: Caller) -> AsyncIterator[WriteSession]:
-    """A write session that commits when its block ends well, whatever becomes of the request (see `HotCall.apart`)."""
+    """A write session that commits when its block ends well, whatever becomes of the request (see `HotCall.apart`).
+
+    Of a refusal that says what it is about an audit entry stays, written when all else is rolled back.
+    """
+    try:
+        async with _acting(request, caller) as session:
+            yield session
+            await session.flush_events()
+            crash_point("web.before_commit")
+            await session.commit()
+            crash_point("web.after_commit")
+    except DomainError as refusal:
+        if refusal.about is not None:
+            await _audit_refusal(request, caller, refusal.code, refusal.about)
+        raise
+
+
+@asynccontextmanager
+async def _acting(request: Request, caller: Caller) -> AsyncIterator[WriteSession]:
     async with database_of(request).write(Scope(caller.visible_paths())) as session:
         session.act_as(caller.issuer, caller.subject, request.scope[REQUEST_ID])
         yield session
+
+
+async def _audit_refusal(request: Request, caller: Caller, code: str, about: About) -> None:
+    async with _acting(request, caller) as session:
+        session.audit(f"{about.kind}.refused", about.kind, about.id, {"code": code}, path=about.path)
         await session.flush_events()
-        crash_point("web.before_commit")
         await session.commit()
-        crash_point("web.after_commit")
 
 
 Read = Annotated[ReadSession, Depends(read_session, scope="function")]

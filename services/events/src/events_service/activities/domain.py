@@ -23,7 +23,7 @@ from events_service.activities.plan import (
 from shared.contracts.events_service import ActivityStage, AdmissionMode
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus, Role
 from shared.kernel.clock import china_date
-from shared.kernel.errors import Conflict, Forbidden, Invalid, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid, StaleVersion
 from shared.security.acting import By
 
 #: Statuses in which a person belongs to a union, and may come.
@@ -170,10 +170,14 @@ class Activity:
             and (not audience.post_roles or not set(audience.post_roles).isdisjoint(candidate.roles))
         )
 
+    @property
+    def _about(self) -> About:
+        return About("activity", self.id, self.path)
+
     def change(self, plan: Plan, by: By) -> HistoryEntry:
         """Change a draft as a whole."""
         if self.stage is not ActivityStage.DRAFT:
-            raise Conflict("activity-not-draft")
+            raise Conflict("activity-not-draft", about=self._about)
         plan.check()
         return self._set(_columns(plan), by)
 
@@ -222,7 +226,7 @@ class Activity:
     def approve(self, by: By, authors: Collection[tuple[str, str]]) -> HistoryEntry:
         """Approve; `authors` are the users (issuer, subject) of its AUTHORING steps. Four eyes are two persons."""
         if (by.issuer, by.subject) in authors:
-            raise Forbidden("activity-own-approval")
+            raise Forbidden("activity-own-approval", about=self._about)
         return self._move(ActivityStage.APPROVED, Happening.APPROVED, by)
 
     def publish(self, by: By) -> HistoryEntry:

@@ -12,7 +12,7 @@ from uuid import UUID
 from membership_service.members.documents import DocumentType
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.kernel.clock import china_date
-from shared.kernel.errors import Conflict, Forbidden, Invalid, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid, StaleVersion
 from shared.security.acting import By
 
 #: Statuses in which a person belongs to a union.
@@ -202,7 +202,7 @@ class Member:
         self._must({MemberStatus.APPLIED}, "member-not-applied")
         applicant = (self.applied_by_issuer, self.applied_by_subject)
         if (act.by.issuer, act.by.subject) in {applicant, (self.user_issuer, self.user_subject)}:
-            raise Forbidden("four-eyes")
+            raise Forbidden("four-eyes", about=About("member", self.id, self.path))
         self.member_number = self.member_number or member_number
         self.status, self.joined_on, self.escalated_at = MemberStatus.ACTIVE, act.on, None
         self._holding().from_on = act.on

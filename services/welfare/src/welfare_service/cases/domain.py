@@ -12,7 +12,7 @@ from uuid import UUID
 
 from shared.contracts.membership import Role
 from shared.contracts.welfare import CaseStage
-from shared.kernel.errors import Conflict, Forbidden, Invalid, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid, StaleVersion
 from shared.kernel.money import Fen, yuan
 from shared.security.acting import By
 
@@ -174,6 +174,10 @@ class AidCase:
         """At or above which unit the holder's post must be; the root when fewer units are above than the amount asks for."""
         return upper(self.path, self.levels_up) if self.stage is CaseStage.SUBMITTED else self.path
 
+    @property
+    def _about(self) -> About:
+        return About("case", self.id, self.path)
+
     def must_be(self, version: int) -> None:
         """Raises StaleVersion when the caller has seen another version."""
         if version != self.version:
@@ -187,7 +191,8 @@ class AidCase:
         self, requested: Fen, dossier_id: UUID | None, private: Private | None, act: Act
     ) -> HistoryEntry:
         """Mend what is not yet, or no longer, submitted. An approved case is not changed: it is cancelled and asked for anew."""
-        self._must(MENDABLE, "case-not-changeable")
+        if self.stage not in MENDABLE:
+            raise Conflict("case-not-changeable", about=self._about)
         self.requested_fen, self.dossier_id = requested, dossier_id
         if private is not None:
             self.take(private)
@@ -214,7 +219,7 @@ class AidCase:
         submitter = (self.submitted_by_issuer, self.submitted_by_subject)
         drafter = (self.drafted_by_issuer, self.drafted_by_subject)
         if is_beneficiary or user in {submitter, drafter} or user in touched_by:
-            raise Forbidden("four-eyes")
+            raise Forbidden("four-eyes", about=self._about)
 
     def approve(
         self, amount: Fen, budget_id: UUID, levels_up: int, act: Act, decision: dict[str, Any]
