@@ -73,8 +73,9 @@ async def hold_activities(
     tell: Callable[[float, float], None],
 ) -> int:
     """Make as many activities as are missing; how many there are."""
-    there = len(await crowd.all("organiser", ACTIVITIES, wanted, organisation=frame.units[CITY]))
-    plans = [_plan(frame, number, pool) for number in range(there, wanted)]
+    listed = await crowd.all("organiser", ACTIVITIES, 1000, organisation=frame.units[CITY])
+    there = {one["title"] for one in listed}
+    plans = [_plan(frame, number, pool) for number in range(wanted) if _title(number) not in there]
     # What has to begin by the end comes first.
     plans.sort(key=lambda plan: plan.stage not in _HELD)
     count = Count(tell, len(plans) + sum(plan.stage in _HELD for plan in plans))
@@ -124,7 +125,7 @@ async def _make(crowd: Crowd, plan: Plan) -> Made:
 
 
 def _draft(plan: Plan, lead: float) -> dict[str, Any]:
-    title, kind, where = _TITLES[plan.number % len(_TITLES)]
+    _, kind, where = _TITLES[plan.number % len(_TITLES)]
     now = datetime.now(UTC)
     opens, starts = now - timedelta(days=1), now + timedelta(days=7 + plan.number % 40)
     closes = starts - timedelta(days=2)
@@ -134,7 +135,7 @@ def _draft(plan: Plan, lead: float) -> dict[str, Any]:
         opens = now + timedelta(days=2)
     return {
         "organisation_id": plan.unit,
-        "title": f"{title}（第 {plan.number + 1} 期）",
+        "title": _title(plan.number),
         "kind": kind,
         "description": "示例活动，人物与地点均为虚构。",
         "place": where,
@@ -144,6 +145,10 @@ def _draft(plan: Plan, lead: float) -> dict[str, Any]:
         "registration_opens_at": opens.isoformat(),
         "registration_closes_at": closes.isoformat(),
     }
+
+
+def _title(number: int) -> str:
+    return f"{_TITLES[number % len(_TITLES)][0]}（第 {number + 1} 期）"
 
 
 async def _announce(crowd: Crowd, made: Made) -> bool:

@@ -106,12 +106,17 @@ async def _programmes(crowd: Crowd, frame: Frame, budgets: list[str]) -> dict[st
 async def open_dossiers(
     crowd: Crowd, frame: Frame, wanted: Sequence[Household], tell: Callable[[float, float], None]
 ) -> int:
-    """Open as many dossiers as are missing, in all states; how many there are."""
-    address = "/api/v1/dossiers"
-    there = len(await crowd.all("welfare-officer-city", address, len(wanted), organisation=frame.units[CITY]))
-    count = Count(tell, len(wanted) - there)
-    await together([count.of(_open_dossier(crowd, frame, household)) for household in wanted[there:]])
-    return max(there, len(wanted))
+    """Open what is missing, in all states; how many there are. Who stands in a dossier already is left where he is."""
+    there = await _count(crowd, frame, "/api/v1/dossiers", len(wanted))
+    if there < len(wanted):
+        count = Count(tell, len(wanted))
+        await together([count.of(_open_dossier(crowd, frame, household)) for household in wanted])
+        there = await _count(crowd, frame, "/api/v1/dossiers", len(wanted))
+    return there
+
+
+async def _count(crowd: Crowd, frame: Frame, address: str, most: int) -> int:
+    return len(await crowd.all("welfare-officer-city", address, most, organisation=frame.units[CITY]))
 
 
 async def _open_dossier(crowd: Crowd, frame: Frame, household: Household) -> None:
@@ -186,17 +191,21 @@ async def open_cases(
 ) -> int:
     """Open as many cases as are missing, in all stages up to approval; how many there are."""
     query = {"organisation": frame.units[CITY]}
-    there = len(await crowd.all("welfare-officer-city", "/api/v1/cases", wanted, **query))
-    if there >= wanted:
-        return there
-    chosen = (await applicants(crowd, frame, pool))[there:wanted]
+    there = await crowd.all("welfare-officer-city", "/api/v1/cases", wanted, **query)
+    if len(there) >= wanted:
+        return wanted
+    helped = {one["member_id"] for one in there}
+    chosen = [
+        (number, one)
+        for number, one in enumerate((await applicants(crowd, frame, pool))[:wanted])
+        if one.member_id not in helped
+    ]
     count = Count(tell, len(chosen))
     work = [
-        count.of(_open_case(crowd, frame, number, one, programmes[one.programme]))
-        for number, one in enumerate(chosen, there)
+        count.of(_open_case(crowd, frame, number, one, programmes[one.programme])) for number, one in chosen
     ]
     await together(work)
-    return there + len(chosen)
+    return len(there) + len(chosen)
 
 
 async def _open_case(crowd: Crowd, frame: Frame, number: int, who: Applicant, programme: str) -> None:
