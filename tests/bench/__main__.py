@@ -21,6 +21,7 @@ from tests.bench.figures import Figure, keep, table
 from tests.bench.ground import Ground, Size, ground
 from tests.bench.join import join
 from tests.bench.lottery import lottery
+from tests.bench.overview import overview
 from tests.bench.preview import preview
 from tests.bench.registrations import registrations
 from tests.bench.relay import relay
@@ -41,6 +42,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "preview": preview,
     "lottery": lottery,
     "aid_sizes": aid_sizes,
+    "overview": overview,
 }
 #: The service's own code runs in the bench's process: on the same loop as in the service's.
 ON_THE_LOOP_OF_SERVICES: Final = frozenset({"registrations", "approvals", "preview", "lottery", "aid_sizes"})

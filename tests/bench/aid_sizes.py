@@ -1,5 +1,6 @@
 """The work list and the dashboard of one unit, in a small federation with a short history and in a large one with a long one."""
 
+import logging
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +30,8 @@ from tests.integration.gateway.histories import FIRST_DAY, organisation_event
 from tests.integration.gateway.test_views import post_event
 from tests.support.tokens import AUDIENCE, ISSUER
 
+# The owners behind this gateway are nowhere, and it says so all the while.
+logging.getLogger("gateway_service.proxy.documents").setLevel(logging.ERROR)
 _BLOCK: Final = 25
 #: Cases that wait for the officer of the unit, in both federations.
 _WAITING: Final = 50
