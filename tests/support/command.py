@@ -1,4 +1,4 @@
-"""The command `unionhall`, run as a person would, in a process of its own."""
+"""The command `unionhall`, run as a person would: in a process of its own, or, where that is not the point, in this one."""
 
 import json
 import os
@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
 from local_stack.layout import HOME_VARIABLE
 from tests.support.stack import RunningStack
+from unionhall_cli.main import app
 
 
 class Command:
@@ -35,3 +38,12 @@ class Command:
         ran = self.run(*words, "--json")
         assert ran.returncode == 0, ran.stderr[-2000:]
         return json.loads(ran.stdout)
+
+
+class QuickCommand(Command):
+    """The same without starting a process for each verb."""
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run it; give what it said."""
+        ran = CliRunner(env=self._environment).invoke(app, [*words], catch_exceptions=False)
+        return subprocess.CompletedProcess(words, ran.exit_code, ran.stdout, ran.stderr)
