@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Final, cast
+from typing import Any, Final, cast
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -136,7 +136,7 @@ class _Hall:
     async def _check(self, activity_id: UUID, number: int) -> None:
         """Exact: each position once, the first have the seats, and positions are in the order of the commits."""
         async with owner(self.ground, self.urls) as connection:
-            row = await connection.fetchrow(
+            row: Any = await connection.fetchrow(
                 """
                 SELECT count(*) AS number, count(DISTINCT position) AS positions, max(position) AS last,
                     count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
