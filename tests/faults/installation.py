@@ -96,8 +96,8 @@ class Installation:
         service, _, worker = name.partition("-")
         if name == "bank" and name not in self.programs:
             books = str(self.ground.folder / "bank")
-            run = ("--port", str(self.ports[name]), "--folder", books)
-            self.programs[name] = self.ground.program("local_stack.bank", *run, environment={})
+            where = ("--port", str(self.ports[name]), "--folder", books)
+            self.programs[name] = self.ground.program("local_stack.bank", *where, environment={})
         elif name not in self.programs:
             module = f"{service}_service.{worker or 'app'}"
             run = ("--run", "relay,consumers,jobs") if worker else ()

@@ -222,7 +222,7 @@ async def opened_office(sign: Sign, administrator: str, issuer: str, root: objec
             for desk, subject in (subjects | {"administrator": administrator}).items()
         }
         office = Office(desks, "", [])
-        units = []
+        units: list[str] = []
         for name in ("示例街道工会", "示例一分会", "示例二分会"):
             body = {
                 "parent_id": units[0] if units else str(root),

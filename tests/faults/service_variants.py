@@ -19,7 +19,7 @@ def reserves_what_it_saw() -> None:
     assert unnested in head
     assert budget in head
     head = head.replace(unnested, "FROM (SELECT * FROM budgets) AS seen, unnest(")
-    repository._POST = head.replace(budget, f"{budget} AND seen.id = budget.id") + returning + tail
+    put(repository, "_POST", head.replace(budget, f"{budget} AND seen.id = budget.id") + returning + tail)
 
 
 @bug
@@ -56,9 +56,9 @@ def silence_is_a_failure() -> None:
 
 def _first_told(change: Callable[[list[Any]], list[Any]]) -> None:
     """What the bank says of a batch is changed before it is booked."""
-    from welfare_service.payouts import jobs
+    from welfare_service.payouts import answers, jobs
 
-    book = jobs.book
+    book = answers.book
 
     async def changed(session: Any, by: Any, payout: Any, lines: Any, told: Sequence[Any]) -> Any:
         return await book(session, by, payout, lines, change(list(told)))
@@ -110,7 +110,7 @@ def accepted_is_a_failure() -> None:
 @bug
 def marks_after_sending() -> None:
     """A payment is noted as handed over when the bank has answered: whoever dies before that sends it again."""
-    from welfare_service.payouts import jobs
+    from welfare_service.payouts import jobs, repository
     from welfare_service.payouts.domain import LineState, PayoutLine
 
     hand_over, take = PayoutLine.hand_over, jobs.PayoutJobs._take
@@ -120,7 +120,7 @@ def marks_after_sending() -> None:
 
     async def marked(self: Any, job: Any, payout_id: Any, answers: Any) -> None:
         async with job.chunk() as session:
-            for line in await jobs.repository.lines(session, payout_id):
+            for line in await repository.lines(session, payout_id):
                 if line.state is LineState.PENDING:
                     hand_over(line, self.clock.now())
         await take(self, job, payout_id, answers)

@@ -97,7 +97,8 @@ class Ledger:
         for kind, (service, table) in NEWEST.items():
             wanted = {(one, version) for name, one, version in self.versions if name == kind}
             query = f"SELECT id, version FROM {table} WHERE id = ANY ($1)"
-            newest = dict(await _rows(urls[service], query, [one for one, _ in wanted]))
+            rows = await _rows(urls[service], query, [one for one, _ in wanted])
+            newest = {row[0]: row[1] for row in rows}
             found += [f"{kind} {one} version {v}" for one, v in wanted if newest.get(one, 0) < v]
         rows = await _rows(
             urls["events"],
