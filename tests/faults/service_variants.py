@@ -8,21 +8,6 @@ from tests.faults.planting import bug, put
 
 
 @bug
-def reserves_what_it_saw() -> None:
-    """The budget's figures are those that the statement saw when it began, not those of the row that it waited for."""
-    from welfare_service.funds import repository
-
-    head, returning, tail = repository._POST.partition("RETURNING")
-    for column in ("allocated_fen", "reserved_fen", "paid_fen"):
-        head = head.replace(f"budget.{column}", f"seen.{column}")
-    unnested, budget = "FROM unnest(", "WHERE budget.id = move.budget_id"
-    assert unnested in head
-    assert budget in head
-    head = head.replace(unnested, "FROM (SELECT * FROM budgets) AS seen, unnest(")
-    put(repository, "_POST", head.replace(budget, f"{budget} AND seen.id = budget.id") + returning + tail)
-
-
-@bug
 def decides_without_a_lock() -> None:
     """A case is read without a lock, and saved without a look at its version."""
     from sqlalchemy import inspect
