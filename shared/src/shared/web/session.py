@@ -106,7 +106,7 @@ HOT_PREFIX: Final = "WITH s AS MATERIALIZED (SELECT set_config('app.scope', $1, 
 class HotStatement:
     """One SQL statement that is a whole transaction under a scope: one round trip instead of four.
 
-    Only joining and registration take this way. The scope is local to the statement's own transaction, so a pooled
+    Only joining, registration and approvals take this way. The scope is local to the statement's own transaction, so a pooled
     connection carries nothing on to the next user.
     """
 
