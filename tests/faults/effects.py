@@ -237,14 +237,16 @@ async def told_late(here: Installation, attempt: Attempt) -> Found:
 
 async def _records(here: Installation, subjects: set[str]) -> list[Record]:
     """All records about these members, in the order of their versions."""
-    client = AIOKafkaConsumer(bootstrap_servers=here.ground.kafka, enable_auto_commit=False)
+    # From the beginning by its settings: a seek may be overtaken by a reset to the end that is under way.
+    client = AIOKafkaConsumer(
+        bootstrap_servers=here.ground.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await client.start()
     found: list[Record] = []
     try:
         places = [TopicPartition(MEMBERS.name, number) for number in range(MEMBERS.partitions)]
         client.assign(places)
         ends = await client.end_offsets(places)
-        await client.seek_to_beginning(*places)
         while any([await client.position(place) < ends[place] for place in places]):
             for batch in (await client.getmany(timeout_ms=500)).values():
                 found += [
