@@ -30,6 +30,39 @@ class Plant:
     heal: str
 
 
+LOST = Plant(
+    "welfare",
+    """
+    UPDATE directory_members SET sequence = sequence - 1
+    WHERE id = (SELECT id FROM directory_members ORDER BY id DESC LIMIT 1) RETURNING id
+    """,
+    "UPDATE directory_members SET sequence = sequence + 1 WHERE id = '{id}' RETURNING id",
+)
+JOURNAL_ROW = Plant(
+    "welfare",
+    """
+    UPDATE journal_lines SET amount_fen = amount_fen + 1 WHERE (budget_id, version, account) = (
+        SELECT line.budget_id, line.version, line.account FROM journal_lines line
+        JOIN budgets ON budgets.id = line.budget_id WHERE budgets.organisation_id = '{unit}' AND line.account = 'reserved'
+        LIMIT 1
+    ) RETURNING budget_id
+    """,
+    """
+    UPDATE journal_lines SET amount_fen = amount_fen - 1 WHERE budget_id = '{id}' AND account = 'reserved' RETURNING 1
+    """,
+)
+AUDIT_ROW = Plant(
+    "welfare",
+    """
+    UPDATE audit_entries SET action = action || '?' WHERE id = (
+        SELECT entry.id FROM audit_entries entry JOIN audit_chain ON audit_chain.entry_id = entry.id
+        WHERE entry.path = (SELECT path FROM directory_organisations WHERE id = '{unit}') LIMIT 1
+    ) RETURNING id
+    """,
+    "UPDATE audit_entries SET action = rtrim(action, '?') WHERE id = '{id}' RETURNING id",
+)
+
+
 async def journal(here: Installation, bug: str | None) -> set[str]:
     """I3, by welfare's own program."""
     return {one for one in await here.broken("welfare", bug) if one.startswith("I3 ")}
@@ -99,52 +132,21 @@ async def _sql(here: Installation, service: str, statement: str) -> Any:
 
 def cases() -> list[Case]:
     """The rows."""
-    lost = Plant(
-        "welfare",
-        """
-        UPDATE directory_members SET sequence = sequence - 1
-        WHERE id = (SELECT id FROM directory_members ORDER BY id DESC LIMIT 1) RETURNING id
-        """,
-        "UPDATE directory_members SET sequence = sequence + 1 WHERE id = '{id}' RETURNING id",
-    )
-    journal_row = Plant(
-        "welfare",
-        """
-        UPDATE journal_lines SET amount_fen = amount_fen + 1 WHERE (budget_id, version, account) = (
-            SELECT line.budget_id, line.version, line.account FROM journal_lines line
-            JOIN budgets ON budgets.id = line.budget_id WHERE budgets.organisation_id = '{unit}' AND line.account = 'reserved'
-            LIMIT 1
-        ) RETURNING budget_id
-        """,
-        """
-        UPDATE journal_lines SET amount_fen = amount_fen - 1 WHERE budget_id = '{id}' AND account = 'reserved' RETURNING 1
-        """,
-    )
-    audit_row = Plant(
-        "welfare",
-        """
-        UPDATE audit_entries SET action = action || '?' WHERE id = (
-            SELECT entry.id FROM audit_entries entry JOIN audit_chain ON audit_chain.entry_id = entry.id
-            WHERE entry.path = (SELECT path FROM directory_organisations WHERE id = '{unit}') LIMIT 1
-        ) RETURNING id
-        """,
-        "UPDATE audit_entries SET action = rtrim(action, '?') WHERE id = '{id}' RETURNING id",
-    )
     return [
         Case(
-            "F21", "lost event", partial(tampered, look=replicas, plant=lost), ("hashes-ids-alone",), runs=1
+            "F21", "lost event", partial(tampered, look=replicas, plant=LOST), ("hashes-ids-alone",), runs=1
         ),
         Case(
             "F21",
             "edited journal row",
-            partial(tampered, look=journal, plant=journal_row),
+            partial(tampered, look=journal, plant=JOURNAL_ROW),
             ("names-none",),
             runs=1,
         ),
         Case(
             "F21",
             "edited audit row",
-            partial(tampered, look=audit, plant=audit_row),
+            partial(tampered, look=audit, plant=AUDIT_ROW),
             ("counts-links-alone",),
             runs=1,
         ),
