@@ -10,6 +10,8 @@ RUN python -m venv --without-pip /opt/unionhall
 COPY locks/${SERVICE}.txt /locks/requirements.txt
 RUN pip --python /opt/unionhall/bin/python --no-cache-dir --disable-pip-version-check \
       install --quiet --only-binary :all: --require-hashes -r /locks/requirements.txt
+# By a file and not by PYTHONPATH: the child that reads rosters is given no environment.
+RUN echo /opt/unionhall/app >"$(echo /opt/unionhall/lib/python3*/site-packages)/unionhall.pth"
 COPY shared/src/shared /opt/unionhall/app/shared
 COPY services/${SERVICE}/src/${SERVICE}_service /opt/unionhall/app/${SERVICE}_service
 COPY services/${SERVICE}/migrations /opt/unionhall/app/${SERVICE}_service/migrations
@@ -33,7 +35,6 @@ LABEL org.opencontainers.image.title="unionhall ${SERVICE}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/unionhall /opt/unionhall
 ENV PATH=/opt/unionhall/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    PYTHONPATH=/opt/unionhall/app \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     UNIONHALL_HTTP_HOST=0.0.0.0
