@@ -39,7 +39,7 @@ _READ_THEN_TAKE = """
             CASE WHEN seen.taken < seen.seats THEN 'confirmed' ELSE 'waiting' END;
     END $$
 """
-#: The same mistake with the figures of a budget.
+#: The same mistake with the figures of a budget; on a machine of few cores whoever is between the two must be given time.
 _READ_THEN_WRITE = """
     CREATE OR REPLACE FUNCTION move_money(budget uuid, of_year integer, allocated bigint, reserved bigint, paid bigint)
     RETURNS TABLE (version bigint, available_fen bigint, reserved_fen bigint, paid_fen bigint)
@@ -52,6 +52,7 @@ _READ_THEN_WRITE = """
           AND b.reserved_fen + reserved >= 0 AND b.paid_fen + paid >= 0
           AND b.reserved_fen + reserved + b.paid_fen + paid <= b.allocated_fen + allocated;
         IF NOT FOUND THEN RETURN; END IF;
+        PERFORM pg_sleep(0.02);
         RETURN QUERY UPDATE public.budgets AS b SET
             allocated_fen = seen.allocated_fen + allocated,
             reserved_fen = seen.reserved_fen + reserved,
