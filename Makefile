@@ -6,10 +6,10 @@ MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyprojec
 SUITES := tests/unit tests/contract tests/architecture tests/integration tests/e2e
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo down test lint types architecture check bench faults soak docs lock clean
+.PHONY: help demo down test lint types architecture check bench faults soak compose-test docs lock clean
 
 help:  ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/ready: tools/setup $(wildcard locks/*.txt) $(MANIFESTS)
 	@tools/setup
@@ -45,6 +45,9 @@ faults: .venv/ready  ## Kill processes at named points, write build/faults.json
 
 soak: .venv/ready  ## Ten minutes of mixed commands while every process is killed at random, write build/soak.json
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+compose-test: .venv/ready  ## Build the images, bring all up under Docker Compose, work through the gateway, take it down
+	@$(BIN)/python -m tests.compose $(ARGS)
 
 docs: .venv/ready  ## Write the generated pages anew, build the documentation into build/site
 	@mkdir -p build && $(BIN)/python -m tools.settings_page > build/settings.md && mv build/settings.md docs/settings.md

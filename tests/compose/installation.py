@@ -1,0 +1,178 @@
+"""The product under `docker compose`, in a project of its own with secrets of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local_stack.processes import free_port
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+
+ADMINISTRATOR = "compose-administrator"
+FILES = ("docker-compose.yml", "tests/compose/identity.yml")
+#: Whole lines of a container's log that are shown when something fails.
+LOG_LINES = "40"
+DOCKER = shutil.which("docker") or ""
+MAKE_SECRETS = Path(__file__).resolve().parents[2] / "deploy/compose/make-secrets"
+
+
+class ComposeFailed(Exception):
+    """A command failed; what it said."""
+
+
+def engine_answers() -> bool:
+    """Whether there is something to test with."""
+    if not DOCKER:
+        return False
+    asked = ([DOCKER, "version"], [DOCKER, "compose", "version"])
+    return all(subprocess.run(ask, capture_output=True, check=False).returncode == 0 for ask in asked)
+
+
+@dataclass
+class Composed:
+    """One project of compose."""
+
+    folder: Path
+    project: str
+    port: int = field(default_factory=free_port)
+    issuer: Issuer = field(default_factory=Issuer)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a user would write into `.env`."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("UNIONHALL_")}
+        return kept | {
+            "UNIONHALL_OIDC_ISSUER": ISSUER,
+            "UNIONHALL_OIDC_AUDIENCE": AUDIENCE,
+            "UNIONHALL_OIDC_JWKS_URL": "http://identity:8080/identity/jwks",
+            "UNIONHALL_IDENTITY_URL": "http://identity:8080/identity",
+            "SECRETS_FOLDER": str(self.folder / "secrets"),
+            "IDENTITY_FOLDER": str(self.folder / "public"),
+            "GATEWAY_PORT": str(self.port),
+        }
+
+    def prepare(self) -> None:
+        """Secrets by the script that users have; the issuer's public keys."""
+        subprocess.run([str(MAKE_SECRETS), str(self.folder / "secrets")], check=True)
+        public = self.folder / "public" / "identity"
+        public.mkdir(parents=True)
+        (public / "jwks").write_text(json.dumps(self.issuer.jwks()), encoding="utf-8")
+        # The temporary folder is its owner's alone, and the container is somebody else.
+        for path in (self.folder, self.folder / "public", public):
+            path.chmod(0o755)
+
+    def compose(self, *words: str, timeout: float = 600) -> str:
+        """Run `docker compose`; what it printed. Raises ComposeFailed with the logs of what is not well."""
+        files = [word for file in FILES for word in ("--file", file)]
+        # No `.env` of whoever runs this is read.
+        command = [
+            DOCKER,
+            "compose",
+            "--env-file",
+            "/dev/null",
+            "--project-name",
+            self.project,
+            *files,
+            *words,
+        ]
+        ran = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False, timeout=timeout
+        )
+        if ran.returncode:
+            raise ComposeFailed(f"{' '.join(words)}: {ran.stderr[-3000:]}\n{self._complaints()}")
+        return ran.stdout
+
+    def image(self, service: str) -> str:
+        """The image that compose uses for a service."""
+        found: dict[str, Any] = json.loads(self.compose("config", "--format", "json"))
+        return str(found["services"][service]["image"])
+
+    def bootstrap(self) -> str:
+        """The first administrator, as the book says; the id of the top unit."""
+        said = self.compose(
+            "run", "--rm", "--no-deps", "-T", "membership-worker", "bootstrap",
+            "--issuer", ISSUER, "--subject", ADMINISTRATOR,
+            "--organisation-name", "示例省总工会", "--founded-on", "2025-01-01",
+        )  # fmt: skip
+        return said.strip().splitlines()[-1]
+
+    def user(self, subject: str) -> httpx.AsyncClient:
+        """A client of the gateway, signed in by the test's own issuer."""
+        headers = {"Authorization": f"Bearer {self.issuer.token_for(subject)}"}
+        url = f"http://127.0.0.1:{self.port}/api/v1"
+        return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30)
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What `docker inspect` says of every container of the project."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        asked = subprocess.run([DOCKER, "inspect", *ids], capture_output=True, text=True, check=True)
+        found: list[dict[str, Any]] = json.loads(asked.stdout)
+        return found
+
+    def check_running(self) -> None:
+        """Nothing but the gateway is published, on loopback; the services have no right that they do not need."""
+        published = {}
+        for container in self.containers():
+            name = container["Config"]["Labels"]["com.docker.compose.service"]
+            for bindings in container["HostConfig"]["PortBindings"].values():
+                published[name] = [(binding["HostIp"], binding["HostPort"]) for binding in bindings]
+            if name in {"postgres", "kafka", "identity"}:
+                continue
+            host = container["HostConfig"]
+            assert host["ReadonlyRootfs"], name
+            assert host["CapDrop"] == ["ALL"], name
+            assert not host["CapAdd"], name
+            assert host["Memory"] > 0, name
+            assert container["Config"]["User"] not in {"", "0", "root"}, name
+            assert not [word for word in container["Config"]["Env"] if "postgresql://" in word], name
+        assert published == {"gateway": [("127.0.0.1", str(self.port))]}, published
+
+    def check_stopped(self) -> None:
+        """Everything ended by itself after SIGTERM: nothing had to be killed, nothing was out of memory."""
+        for container in self.containers():
+            name, state = container["Config"]["Labels"]["com.docker.compose.service"], container["State"]
+            # 143: Java and Python's plain server end by the signal. 137 would be a kill.
+            allowed = {0, 143} if name in {"kafka", "identity"} else {0}
+            assert state["ExitCode"] in allowed or name == "identity", (
+                f"{name} ended with {state['ExitCode']}"
+            )
+            assert not state["OOMKilled"], name
+
+    def _complaints(self) -> str:
+        seen = subprocess.run(
+            [DOCKER, "ps", "--all", "--filter", f"label=com.docker.compose.project={self.project}",
+             "--format", "{{.ID}} {{.Names}} {{.Status}}"],
+            capture_output=True, text=True, check=False,
+        ).stdout.splitlines()  # fmt: skip
+        told = []
+        for line in seen:
+            if "(healthy)" in line or "Exited (0)" in line:
+                continue
+            logs = subprocess.run(
+                [DOCKER, "logs", "--tail", LOG_LINES, line.split()[0]],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            told.append(f"--- {line}\n{logs.stdout}{logs.stderr}")
+        return "\n".join(told)
+
+
+@contextmanager
+def temporary() -> Iterator[Composed]:
+    """A project that is gone afterwards, with its volumes; the images stay, so that another run is quicker."""
+    with tempfile.TemporaryDirectory(prefix="unionhall-compose-", ignore_cleanup_errors=True) as folder:
+        installation = Composed(Path(folder), f"unionhall-test-{os.getpid()}")
+        installation.prepare()
+        try:
+            yield installation
+        finally:
+            installation.compose("down", "--volumes", "--timeout", "30")
