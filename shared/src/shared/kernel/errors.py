@@ -90,7 +90,7 @@ class StaleReplica(Conflict):
     """The caller has seen a newer version than this service has; try again after `retry_after` seconds."""
 
     def __init__(self, code: str = "stale-replica", /, **params: str | int) -> None:
-        super().__init__(code, field=None, problems=(), retry_after=1, **params)
+        super().__init__(code, field=None, problems=(), retry_after=1, about=None, **params)
 
 
 class StaleVersion(DomainError):

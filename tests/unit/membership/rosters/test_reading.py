@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from membership_service.rosters import text_files
 from membership_service.rosters.columns import HEADER_WITHIN, Cell, Column, date_of, plain, recognise
-from membership_service.rosters.domain import MAX_WORKBOOK_ROWS, FileRefused, Format
+from membership_service.rosters.domain import MAX_ROWS, MAX_WORKBOOK_ROWS, FileRefused, Format
 from membership_service.rosters.reading import read_roster
 from tests.support.rosters import HEADINGS, comma_separated, row_of, workbook
 
@@ -121,7 +121,7 @@ def test_a_workbook_holds_a_hundred_thousand_rows_and_no_more() -> None:
 
 
 def test_a_text_file_holds_so_many_rows_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert text_files.MAX_ROWS == 2_000_000
+    assert MAX_ROWS == 2_000_000
     monkeypatch.setattr(text_files, "MAX_ROWS", 3)
     assert len(read(comma_separated([HEADINGS, *([row_of()] * 3)]))[1]) == 3
     with pytest.raises(FileRefused) as refused:
