@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -33,12 +34,7 @@ from welfare_service import worker as welfare_worker
 from welfare_service.settings import Settings as WelfareSettings
 
 _NOWHERE = "http://127.0.0.1:9"
-_SETTINGS: dict[str, type[ServiceSettings]] = {
-    "membership": MembershipSettings,
-    "welfare": WelfareSettings,
-    "events": EventsSettings,
-    "gateway": GatewaySettings,
-}
+_SERVICES = ("membership", "welfare", "events", "gateway")
 
 
 @pytest.fixture(scope="session")
@@ -55,32 +51,40 @@ async def house(
     make_database: DatabaseFactory, own_broker: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[House]:
     issuer = Issuer()
-    urls = {service: make_database(service) for service in _SETTINGS}
+    urls = {service: make_database(service) for service in _SERVICES}
     root_id = await bootstrap(urls["membership"], StoppedClock(now()))
-    settings = {
-        service: kind(
-            database_url=urls[service].app,
-            worker_database_url=urls[service].worker,
-            database_pool=6,
-            kafka_bootstrap=own_broker,
-            oidc_issuer=ISSUER,
-            oidc_audience=AUDIENCE,
-            oidc_jwks_url=f"{_NOWHERE}/jwks",
-            keys_file=_keys(tmp_path_factory.mktemp("keys")),
-            rate_limit_per_minute=0,
-            **({"membership_url": "http://membership.test"} if service == "welfare" else {}),
-        )
-        for service, kind in _SETTINGS.items()
+    common: dict[str, dict[str, Any]] = {
+        service: {
+            "database_url": urls[service].app,
+            "worker_database_url": urls[service].worker,
+            "database_pool": 6,
+            "kafka_bootstrap": own_broker,
+            "oidc_issuer": ISSUER,
+            "oidc_audience": AUDIENCE,
+            "oidc_jwks_url": f"{_NOWHERE}/jwks",
+            "keys_file": _keys(tmp_path_factory.mktemp("keys")),
+            "rate_limit_per_minute": 0,
+        }
+        for service in _SERVICES
+    }
+    membership = MembershipSettings(**common["membership"])
+    welfare = WelfareSettings(**common["welfare"], membership_url="http://membership.test")
+    events, gateway = EventsSettings(**common["events"]), GatewaySettings(**common["gateway"])
+    settings: dict[str, ServiceSettings] = {
+        "membership": membership,
+        "welfare": welfare,
+        "events": events,
+        "gateway": gateway,
     }
     async with AsyncExitStack() as stack:
-        of_membership = membership_app.build(settings["membership"], key_source=issuer)
+        of_membership = membership_app.build(membership, key_source=issuer)
         apps = {
             "membership": of_membership,
             "welfare": welfare_app.build(
-                settings["welfare"], key_source=issuer, membership=httpx.ASGITransport(of_membership)
+                welfare, key_source=issuer, membership=httpx.ASGITransport(of_membership)
             ),
-            "events": events_app.build(settings["events"], key_source=issuer),
-            "gateway": gateway_app.build(settings["gateway"], key_source=issuer),
+            "events": events_app.build(events, key_source=issuer),
+            "gateway": gateway_app.build(gateway, key_source=issuer),
         }
         clients = {}
         for service, app in apps.items():
@@ -90,10 +94,10 @@ async def house(
             )
             clients[service] = await stack.enter_async_context(client)
         workers = {
-            "membership": Worker("membership", lambda: membership_worker.build(settings["membership"])),
-            "welfare": Worker("welfare", lambda: welfare_worker.build(settings["welfare"])),
-            "events": Worker("events", lambda: events_worker.build(settings["events"])),
-            "gateway": Worker("gateway", lambda: gateway_worker.build(settings["gateway"])),
+            "membership": Worker("membership", lambda: membership_worker.build(membership)),
+            "welfare": Worker("welfare", lambda: welfare_worker.build(welfare)),
+            "events": Worker("events", lambda: events_worker.build(events)),
+            "gateway": Worker("gateway", lambda: gateway_worker.build(gateway)),
         }
         for worker in workers.values():
             worker.start()

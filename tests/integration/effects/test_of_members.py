@@ -6,6 +6,7 @@ from uuid import UUID
 from shared.contracts.membership import MEMBERS
 from tests.integration.effects import acts
 from tests.integration.effects.house import House
+from tests.support.aid import application
 
 
 async def test_who_leaves_gives_up_the_seat_and_somebody_looks_at_dossier_and_case(house: House) -> None:
@@ -121,7 +122,7 @@ async def test_a_replica_that_is_behind_says_so_and_decides_nothing(house: House
     )  # fmt: skip
     seen = {"member_id": str(member), "member_sequence": changed["version"]}
     commands = {
-        "welfare": ("/cases", office["welfare_officer"], acts.application(of, **seen)),
+        "welfare": ("/cases", office["welfare_officer"], application(of, **seen)),
         "events": (f"/activities/{activity}/registrations", office["organiser"], seen),
     }
     for service, (path, by, body) in commands.items():
