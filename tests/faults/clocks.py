@@ -198,8 +198,8 @@ async def leap_day(ground: Ground, attempt: Attempt) -> Found:
         breaches = await _breaches(aid, ring)
         days = await aid.welfare.rows("SELECT on_date FROM journal_entries WHERE kind = 'reservation'")
     return Found(
-        lost=(not then.is_success) + (not approved.is_success),
-        doubled=early.is_success + late.is_success,
+        lost=int(not then.is_success) + int(not approved.is_success),
+        doubled=int(early.is_success) + int(late.is_success),
         disordered=breaches + sum(row["on_date"].isoformat() != "2028-02-29" for row in days),
     )
 

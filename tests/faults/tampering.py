@@ -113,7 +113,7 @@ async def tampered(here: Installation, attempt: Attempt, *, look: Look, plant: P
         during = await look(here, attempt.bug)
         await _sql(here, plant.service, plant.heal.format(id=planted[0]))
         after = await look(here, attempt.bug)
-    found = Found(lost=not during - before, doubled=len(after - before))
+    found = Found(lost=int(not during - before), doubled=len(after - before))
     print(f"   F21: {', '.join(sorted(during - before)[:3]) or 'nothing noticed'}", flush=True)
     return found
 
