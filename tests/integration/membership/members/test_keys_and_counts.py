@@ -44,7 +44,9 @@ async def office(settings: Settings) -> AsyncIterator[Database]:
 
 async def run_once(settings: Settings, database: Database, clock: StoppedClock, kind: str) -> None:
     """Run one job as the worker has it, once, to its end."""
-    handler = worker._jobs(settings, database, clock)._handlers[kind]
+    setup = worker.build(settings, clock=clock)
+    assert isinstance(setup.jobs, JobRunner)
+    handler = setup.jobs._handlers[kind]
     stop = asyncio.Event()
     running = asyncio.create_task(JobRunner(database, {kind: handler}).run(stop))
     job_id = await submit(database, kind, {})
@@ -59,6 +61,8 @@ async def run_once(settings: Settings, database: Database, clock: StoppedClock, 
     finally:
         stop.set()
         await running
+        for close in setup.on_stop:
+            await close()
 
 
 @asynccontextmanager
