@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,6 +26,7 @@ from local_stack.processes import free_port
 from shared.contracts.envelope import Topic
 from shared.database.provision import DatabaseUrls
 from shared.directory import replica
+from shared.kernel.clock import china_date
 from shared.messaging.topics import declared_topics, ensure_topics
 from shared.security.keys import new_ring_json
 from shared.testing.clock import StoppedClock
@@ -144,7 +145,7 @@ class Installation:
             "issuer": ISSUER,
             "subject": subject,
             "role": "registrar",
-            "starts_on": today().isoformat(),
+            "starts_on": china_date(datetime.now(UTC)).isoformat(),
         }
         await insist(user, "POST", "/posts", json=post)
 
@@ -217,11 +218,6 @@ class Installation:
     async def current(self, timeout: float = 90) -> None:
         """Wait for that."""
         await eventually(self.is_current, timeout, every=0.5)
-
-
-def today() -> date:
-    """Today in UTC, which in China has come in any case."""
-    return datetime.now(UTC).date()
 
 
 def _in_an_hour() -> int:

@@ -239,8 +239,7 @@ async def opened_office(sign: Sign, administrator: str, issuer: str, root: objec
                 "issuer": issuer,
                 "subject": subject,
                 "role": DESKS[desk],
-                # In UTC, which in China has come in any case.
-                "starts_on": datetime.now(UTC).date().isoformat(),
+                "starts_on": today(),
             }
             await office.ask("administrator", "POST", "/posts", json=post)
         await _furnish(office)
