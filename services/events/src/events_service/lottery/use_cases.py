@@ -55,11 +55,10 @@ async def read(
 ) -> tuple[Activity, Lottery]:
     """For who reads activities there, and for members of the audience. Raises NotFound for all others."""
     path = await activities.path_of(session, activity_id)
-    if path is None:
-        raise NotFound("not-found")
-    if not caller.allows(Action.ACTIVITY_READ, path):
+    # An unknown one is told apart from no other that is out of sight: also who is no member hears the same of both.
+    if path is None or not caller.allows(Action.ACTIVITY_READ, path):
         member = await own_member(session, caller)
-        if not await activities.is_welcome(session, activity_id, member.id, clock.now()):
+        if path is None or not await activities.is_welcome(session, activity_id, member.id, clock.now()):
             raise NotFound("not-found")
     return await activities.get(session, activity_id), await repository.get(session, activity_id)
 
