@@ -133,7 +133,9 @@ async def cancel(
     """Who asked takes it back. Raises NotFound for a transfer of others out of sight, Forbidden for others in sight."""
     transfer = await repository.get_for_change(session, transfer_id)
     if not caller.is_same_user(transfer.requested_by_issuer, transfer.requested_by_subject):
-        raise Forbidden("not-allowed")
+        # A member without a post has the whole own unit in scope here, and is to hear nothing of others' transfers.
+        sees = any(caller.allows(Action.MEMBER_READ, path) for path in (transfer.from_path, transfer.to_path))
+        raise Forbidden("not-allowed") if sees else NotFound("not-found")
     transfer.must_be(version)
     transfer.cancel(by.at, answer)
     await _end(session, transfer, by, answer)
