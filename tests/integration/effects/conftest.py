@@ -6,10 +6,11 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from events_service import app as events_app
 from events_service import worker as events_worker
@@ -20,8 +21,8 @@ from gateway_service.settings import Settings as GatewaySettings
 from membership_service import app as membership_app
 from membership_service import worker as membership_worker
 from membership_service.settings import Settings as MembershipSettings
+from shared.database.provision import DatabaseUrls
 from shared.security.keys import new_ring_json
-from shared.settings import ServiceSettings
 from shared.testing.clock import StoppedClock
 from shared.testing.databases import DatabaseFactory
 from shared.testing.servers import own_kafka
@@ -53,56 +54,20 @@ async def house(
     issuer = Issuer()
     urls = {service: make_database(service) for service in _SERVICES}
     root_id = await bootstrap(urls["membership"], StoppedClock(now()))
-    common: dict[str, dict[str, Any]] = {
-        service: {
-            "database_url": urls[service].app,
-            "worker_database_url": urls[service].worker,
-            "database_pool": 6,
-            "kafka_bootstrap": own_broker,
-            "oidc_issuer": ISSUER,
-            "oidc_audience": AUDIENCE,
-            "oidc_jwks_url": f"{_NOWHERE}/jwks",
-            "keys_file": _keys(tmp_path_factory.mktemp("keys")),
-            "rate_limit_per_minute": 0,
-        }
-        for service in _SERVICES
-    }
-    membership = MembershipSettings(**common["membership"])
-    welfare = WelfareSettings(**common["welfare"], membership_url="http://membership.test")
-    events, gateway = EventsSettings(**common["events"]), GatewaySettings(**common["gateway"])
-    settings: dict[str, ServiceSettings] = {
-        "membership": membership,
-        "welfare": welfare,
-        "events": events,
-        "gateway": gateway,
-    }
+    settings = _settings(urls, own_broker, _keys(tmp_path_factory.mktemp("keys")))
     async with AsyncExitStack() as stack:
-        of_membership = membership_app.build(membership, key_source=issuer)
-        apps = {
-            "membership": of_membership,
-            "welfare": welfare_app.build(
-                welfare, key_source=issuer, membership=httpx.ASGITransport(of_membership)
-            ),
-            "events": events_app.build(events, key_source=issuer),
-            "gateway": gateway_app.build(gateway, key_source=issuer),
-        }
         clients = {}
-        for service, app in apps.items():
+        for service, app in _apps(settings, issuer).items():
             await stack.enter_async_context(app.router.lifespan_context(app))
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app), base_url=f"http://{service}.test", timeout=30
             )
             clients[service] = await stack.enter_async_context(client)
-        workers = {
-            "membership": Worker("membership", lambda: membership_worker.build(membership)),
-            "welfare": Worker("welfare", lambda: welfare_worker.build(welfare)),
-            "events": Worker("events", lambda: events_worker.build(events)),
-            "gateway": Worker("gateway", lambda: gateway_worker.build(gateway)),
-        }
+        workers = _workers(settings)
         for worker in workers.values():
             worker.start()
             stack.push_async_callback(worker.end)
-        house = House(clients, issuer, urls, settings, workers, Unit(root_id, "1/"))
+        house = House(clients, issuer, urls, settings._asdict(), workers, Unit(root_id, "1/"))
         await house.replicated("directory_organisations", id=root_id)
         await house.replicated("directory_posts", subject=ROOT_ADMIN)
         await house.fresh()
@@ -110,6 +75,59 @@ async def house(
             "welfare", "POST", "/rules/defaults", by=ROOT_ADMIN, json={"organisation_id": str(root_id)}
         )
         yield house
+
+
+class Settings(NamedTuple):
+    """Of each service."""
+
+    membership: MembershipSettings
+    welfare: WelfareSettings
+    events: EventsSettings
+    gateway: GatewaySettings
+
+
+def _settings(urls: dict[str, DatabaseUrls], broker: str, keys: Path) -> Settings:
+    common: dict[str, dict[str, Any]] = {
+        service: {
+            "database_url": urls[service].app,
+            "worker_database_url": urls[service].worker,
+            "database_pool": 6,
+            "kafka_bootstrap": broker,
+            "oidc_issuer": ISSUER,
+            "oidc_audience": AUDIENCE,
+            "oidc_jwks_url": f"{_NOWHERE}/jwks",
+            "keys_file": keys,
+            "rate_limit_per_minute": 0,
+        }
+        for service in _SERVICES
+    }
+    return Settings(
+        MembershipSettings(**common["membership"]),
+        WelfareSettings(**common["welfare"], membership_url="http://membership.test"),
+        EventsSettings(**common["events"]),
+        GatewaySettings(**common["gateway"]),
+    )
+
+
+def _apps(settings: Settings, issuer: Issuer) -> dict[str, FastAPI]:
+    of_membership = membership_app.build(settings.membership, key_source=issuer)
+    return {
+        "membership": of_membership,
+        "welfare": welfare_app.build(
+            settings.welfare, key_source=issuer, membership=httpx.ASGITransport(of_membership)
+        ),
+        "events": events_app.build(settings.events, key_source=issuer),
+        "gateway": gateway_app.build(settings.gateway, key_source=issuer),
+    }
+
+
+def _workers(settings: Settings) -> dict[str, Worker]:
+    return {
+        "membership": Worker("membership", lambda: membership_worker.build(settings.membership)),
+        "welfare": Worker("welfare", lambda: welfare_worker.build(settings.welfare)),
+        "events": Worker("events", lambda: events_worker.build(settings.events)),
+        "gateway": Worker("gateway", lambda: gateway_worker.build(settings.gateway)),
+    }
 
 
 def _keys(folder: Path) -> Path:
