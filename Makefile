@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) cli/pyproject.toml deploy/local/pyproject.toml
-SUITES := tests/unit tests/contract tests/architecture tests/integration tests/e2e
+SUITES := tests/unit tests/contract tests/architecture tests/integration tests/security tests/e2e
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help demo down test lint types architecture check bench faults soak compose-test docs lock clean

@@ -1,6 +1,6 @@
 """The matrix as a text that people read: for each route who, from where, is answered what.
 
-`matrix.txt` is written by `UNIONHALL_WRITE_MATRIX=1 pytest tests/security/test_matrix.py` and reviewed like code: a line that
+`matrix.txt` is written by `WRITE_MATRIX=1 pytest tests/security/test_matrix.py` and reviewed like code: a line that
 changed is a right that changed.
 """
 

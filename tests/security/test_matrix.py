@@ -101,7 +101,7 @@ async def test_every_route_is_tried(stage: Stage, service: str) -> None:
 async def test_everybody_may_do_what_the_file_says_and_nothing_else(
     found: dict[str, dict[tuple[str, str], str]],
 ) -> None:
-    if os.environ.get("UNIONHALL_WRITE_MATRIX"):
+    if os.environ.get("WRITE_MATRIX"):
         matrix.FILE.write_text(matrix.written(found), "utf-8")
     wrong = matrix.differences(found, matrix.read())
     assert not wrong, "\n".join(wrong)

@@ -5,6 +5,7 @@ the same code as behind Kafka, without the wait.
 """
 
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ ROLES: Final = tuple(sorted(role.value for role in Role))
 PLACES: Final = ("own", "parent", "child", "sibling", "other")
 #: Somebody who is signed in and holds no post.
 NOBODY: Final = "nobody"
+_TOKEN_SECONDS: Final = 240
 _MOVED_ALONG: Final = {
     "welfare": welfare_service.worker.MOVED_ALONG,
     "events": events_service.worker.MOVED_ALONG,
@@ -73,6 +75,7 @@ class World:
     clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     pumped: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, tuple[dict[str, str], float]] = field(default_factory=dict)
     #: What was said to those who were refused, with the addresses they asked; and all that was logged meanwhile.
     refusals: list[str] = field(default_factory=list)
     logged: list[logging.LogRecord] = field(default_factory=list)
@@ -89,7 +92,7 @@ class World:
         **request: Any,
     ) -> httpx.Response:
         """Send a request as the user `by` (None: without a token), with a fresh Idempotency-Key unless `key` is given."""
-        headers = {} if by is None else self.issuer.headers(by)
+        headers = {} if by is None else self._signed_in(by)
         headers |= {"Idempotency-Key": key or str(uuid4()), "Accept-Language": "en"}
         headers |= request.pop("headers", {})
         if version is not None:
@@ -99,6 +102,14 @@ class World:
         if reply.status_code >= 400:
             self.refusals.append(f"{reply.url} {reply.text}")
         return reply
+
+    def _signed_in(self, by: str) -> dict[str, str]:
+        """The header of a user, whose token is good for as long as tokens are: five minutes, of which one is kept back."""
+        headers, since = self.tokens.get(by, ({}, 0.0))
+        if not headers or time.monotonic() - since > _TOKEN_SECONDS:
+            headers = self.issuer.headers(by)
+            self.tokens[by] = (headers, time.monotonic())
+        return dict(headers)
 
     async def call(self, service: str, method: str, path: str, *, expect: int = 200, **request: Any) -> Any:
         """The same, the status checked; the JSON of the reply."""
@@ -154,6 +165,8 @@ class World:
             )
             news += [_received(row) for row in rows]
             self.pumped[owner] = rows[-1]["id"] if rows else self.pumped.get(owner, 0)
+        if not news:
+            return
         known = {topic.name for topic in replica.TOPICS_WITH_MEMBERS}
         directory = [event for event in news if event.topic in known]
         for service, moved_along in _MOVED_ALONG.items():
