@@ -273,7 +273,7 @@ async def test_who_sees_a_case_and_what_of_it(aid: Aid) -> None:
         shown = await aid.welfare.call("GET", path, by=user, expect=status)
         if status == 200:
             assert shown["reason"] == (REASON if role == "welfare_officer" else None)
-        listed = await aid.welfare.send("GET", "/cases", by=user)
+        listed = await aid.welfare.send("GET", f"/cases?member={case['member_id']}", by=user)
         found = case["id"] in {item["id"] for item in listed.json().get("items", [])}
         assert (listed.status_code, found) == {200: (200, True), 404: (200, False), 403: (403, False)}[status]
     await aid.welfare.call("GET", path, by="nobody", expect=404)
