@@ -267,7 +267,7 @@ async def test_the_one_statement_writes_what_the_domain_says(federation: Federat
     eva = f"eva-{uuid4().hex[:8]}"
     body = person(name="单小明") | {"organisation_id": unit["id"]}
     hot = await federation.call("POST", "/members/applications", by=anna, expect=201, json=body)
-    body = body | {"document_number": number(77, "19900307"), "gender": None}
+    body = body | {"document_number": number(941, "19710923"), "gender": None}
     own = await federation.call("POST", "/me/application", by=eva, expect=201, json=body)
     assert hot | {"id": own["id"]} == own
     differing = {

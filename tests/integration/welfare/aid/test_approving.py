@@ -43,6 +43,7 @@ _OF_EACH |= {
     "version",
     "xid",
     "slot",
+    "traceparent",
     "created_at",
     "link",
     "hash",

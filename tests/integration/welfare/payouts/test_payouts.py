@@ -277,9 +277,8 @@ async def test_the_invariants_hold_and_notice_a_payment_without_its_entry(
             found = await examine(session, ring, INVARIANTS)
         return {f"{one.id} {one.what}": one.offenders for one in found if one.offenders}
 
-    assert {
-        name: offenders for name, offenders in (await broken()).items() if name.startswith(("I3", "I4", "I5"))
-    } == {}
+    # Other tests of this database pay cases without any bank: only this one is asked about.
+    assert [name for name, offenders in (await broken()).items() if str(case) in offenders] == []
     async with office.welfare.connected() as connection:
         await connection.execute("UPDATE payout_lines SET state = 'unknown' WHERE id = $1", UUID(line["id"]))
         assert str(case) in (await broken())["I5 payout_lines"]
