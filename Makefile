@@ -6,10 +6,10 @@ MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyprojec
 SUITES := tests/unit tests/contract tests/architecture tests/integration tests/security tests/e2e
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo down test lint types architecture check bench faults soak compose-test docs lock clean
+.PHONY: help demo down test lint types architecture check bench faults soak compose-test compose-faults identity-test docs lock clean
 
 help:  ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/ready: tools/setup $(wildcard locks/*.txt) $(MANIFESTS)
 	@tools/setup
@@ -48,6 +48,12 @@ soak: .venv/ready  ## Ten minutes of mixed commands while every process is kille
 
 compose-test: .venv/ready  ## Build the images, bring all up under Docker Compose, work through the gateway, take it down
 	@$(BIN)/python -m tests.compose $(ARGS)
+
+compose-faults: .venv/ready  ## Kill every container once while people work, take all down and up again, compare the books
+	@$(BIN)/python -m tests.compose.faults $(ARGS)
+
+identity-test: .venv/ready  ## Sign in, refresh, rotate keys and sign out with Keycloak itself, through the gateway
+	@$(BIN)/python -m tests.identity $(ARGS)
 
 docs: .venv/ready  ## Write the generated pages anew, build the documentation into build/site
 	@mkdir -p build && $(BIN)/python -m tools.settings_page > build/settings.md && mv build/settings.md docs/settings.md

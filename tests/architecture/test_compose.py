@@ -1,10 +1,15 @@
 """docker-compose.yml, .env.example and the settings classes say the same."""
 
+import json
 import re
+import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from local_stack.users import PASSWORD, demo_users
 from tests.architecture.sources import ROOT
 from tools.settings_page import OTHERS, settings
 
@@ -21,6 +26,7 @@ LEFT_ALONE = {
     "UNIONHALL_FILE_DEADLINE",
     "UNIONHALL_COMPOSED_DEADLINE",
 }
+KEYCLOAK = ROOT / "deploy/compose/keycloak"
 _ASKED = re.compile(r"\$\{([A-Z_]+)")
 _OFFERED = re.compile(r"^#?([A-Z_]+)=", re.MULTILINE)
 
@@ -67,7 +73,12 @@ def test_each_process_holds_the_password_of_its_own_role_alone() -> None:
 
 def test_only_the_gateway_is_published_and_everything_has_a_limit() -> None:
     services = composed()["services"]
-    assert [name for name, service in services.items() if "ports" in service] == ["gateway"]
+    published = {name: service for name, service in services.items() if "ports" in service}
+    # Whoever asks for the pages of Grafana gets them on loopback.
+    assert published.keys() == {"gateway", "grafana"}
+    assert published["grafana"]["profiles"] == ["observability"]
+    for service in published.values():
+        assert all(re.match(r"\$\{[A-Z]+_ADDRESS:-127\.0\.0\.1\}:", port) for port in service["ports"])
     assert not [name for name, service in services.items() if "mem_limit" not in service]
 
 
@@ -77,3 +88,53 @@ def test_no_needed_value_has_a_default() -> None:
         assert f"${{{name}:?" in text
     assert "postgresql://" not in text
     assert not re.search(r"PASSWORD: ", text)
+
+
+def test_the_demo_users_of_keycloak_are_those_of_the_local_stack() -> None:
+    there = json.loads((KEYCLOAK / "demo-users.json").read_text("utf-8"))
+    assert {user["username"]: user["id"] for user in there} == {
+        user.username: user.subject for user in demo_users()
+    }
+    assert {credential["value"] for user in there for credential in user["credentials"]} == {PASSWORD}
+    # No role of the provider means anything, so none is given.
+    assert not [user for user in there if user.keys() & {"realmRoles", "clientRoles", "groups"}]
+
+
+def realm(*, demo: str) -> dict[str, Any]:
+    """The realm as the start script writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "password").write_text("made-up\n", "utf-8")
+        (place / "kc.sh").write_text("#!/bin/sh\n", "utf-8")
+        (place / "kc.sh").chmod(0o755)
+        script = (KEYCLOAK / "start").read_text("utf-8").replace("/deploy/", f"{KEYCLOAK}/")
+        script = re.sub(r"/run/secrets/\w+", str(place / "password"), script)
+        script = script.replace("/opt/keycloak/bin/", f"{place}/").replace("/opt/keycloak/data", str(place))
+        issuer = "https://union.example/identity/realms/unionhall"
+        subprocess.run(
+            ["bash", "-c", script],  # noqa: S607 - whichever is there
+            env={"UNIONHALL_OIDC_ISSUER": issuer, "KEYCLOAK_DEMO": demo, "PATH": "/usr/bin:/bin"},
+            check=True,
+            timeout=30,
+        )
+        found: dict[str, Any] = json.loads((place / "import/unionhall.json").read_text("utf-8"))
+    return found
+
+
+def test_without_the_demo_keycloak_knows_nobody_and_every_client_needs_pkce() -> None:
+    found = realm(demo="")
+    assert found["users"] == []
+    clients = [client for client in found["clients"] if client["enabled"] is True]
+    assert [client["clientId"] for client in clients] == ["unionhall-console"]
+    [client] = clients
+    assert client["attributes"]["pkce.code.challenge.method"] == "S256"
+    assert not client["directAccessGrantsEnabled"]
+    assert client["redirectUris"] == ["https://union.example/*"]
+    assert not found.keys() & {"roles", "groups", "defaultRoles"}
+    assert not found["registrationAllowed"]
+
+
+def test_with_the_demo_it_knows_the_demo_users_and_the_client_of_the_command() -> None:
+    found = realm(demo="yes")
+    assert len(found["users"]) == len(demo_users())
+    assert [client["enabled"] for client in found["clients"]] == [True, True]

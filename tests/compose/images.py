@@ -1,7 +1,9 @@
 """What may be in an image and what may not, looked at from inside it."""
 
 import json
+import os
 import subprocess
+from pathlib import Path
 
 from tests.compose.installation import DOCKER
 
@@ -18,10 +20,15 @@ NEVER = (
     "pip",
     "mypy",
 )
+#: An image is at most so many times its base and the wheels of its service: nothing else of weight is in it.
+MOST = 1.2
 #: Prints what is looked for as one JSON document; runs in the image, as its user, with nothing writable.
 LOOK = """
-import importlib.util, json, os, pathlib, shutil, sys
+import importlib.metadata, importlib.util, json, os, pathlib, shutil, sys
 never, services = json.loads(sys.argv[1])
+site = pathlib.Path(importlib.util.find_spec("pydantic").origin).parents[1]
+wheels = {path for one in importlib.metadata.distributions(path=[str(site)]) for path in one.files or ()}
+locked = {one.metadata["Name"].lower().replace("_", "-") for one in importlib.metadata.distributions(path=[str(site)])}
 found = {
     "uid": os.getuid(),
     "packages": [name for name in never if importlib.util.find_spec(name)],
@@ -31,6 +38,11 @@ found = {
     "writable": [str(path) for path in pathlib.Path("/opt/unionhall").rglob("*") if os.access(path, os.W_OK)],
     "secrets": [str(path) for path in pathlib.Path("/opt/unionhall").rglob("*")
                 if path.suffix in {".pem", ".key", ".env"} and "site-packages" not in path.parts],
+    "tests": [str(path) for path in pathlib.Path("/opt/unionhall/app").rglob("*")
+              if path.name.startswith(("test_", "conftest")) or path.name == "tests"],
+    "locked": sorted(locked),
+    # As the makers packed them: what Python compiles of them is ours to answer for.
+    "wheels": sum(path.locate().stat().st_size for path in wheels if path.suffix != ".pyc" and path.locate().is_file()),
 }
 print(json.dumps(found))
 """
@@ -43,9 +55,10 @@ def check(service: str, image: str) -> str:
     found = json.loads(_output([*run, "python", "-c", LOOK, asked]))
     assert found["uid"] >= 10000, found
     assert found["services"] == [service], found
-    for kind in ("packages", "compilers", "writable", "secrets"):
+    for kind in ("packages", "compilers", "writable", "secrets", "tests"):
         assert not found[kind], f"{image} holds {kind}: {found[kind]}"
     assert not found["testing"], f"{image} holds shared.testing"
+    assert set(found["locked"]) <= locked(service), set(found["locked"]) - locked(service)
     inspected = json.loads(_output([DOCKER, "image", "inspect", image]))[0]
     labels = inspected["Config"]["Labels"]
     assert {"org.opencontainers.image.version", "org.opencontainers.image.revision"} <= set(labels), labels
@@ -54,7 +67,25 @@ def check(service: str, image: str) -> str:
     bare = subprocess.run([*run], capture_output=True, text=True, check=False, timeout=120)
     assert bare.returncode == 1, bare.stderr
     assert "UNIONHALL_DATABASE_URL is not set" in bare.stderr, bare.stderr
-    return f"image {service}: {inspected['Size'] / 1e6:.0f} MB"
+    return _weighed(service, inspected["Size"], found["wheels"])
+
+
+def locked(service: str) -> set[str]:
+    """The packages that the lock of a service names."""
+    lines = Path(f"locks/{service}.txt").read_text("utf-8").splitlines()
+    return {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+
+
+def _weighed(service: str, size: int, wheels: int) -> str:
+    base = os.environ.get("PYTHON_IMAGE", "python:3.11-slim")
+    stands_on = json.loads(_output([DOCKER, "image", "inspect", base]))[0]["Size"]
+    times = size / (stands_on + wheels)
+    said = (
+        f"image {service}: {size / 1e6:.0f} MB = {times:.2f} × (base {stands_on / 1e6:.0f} MB"
+        f" + wheels {wheels / 1e6:.0f} MB)"
+    )
+    assert times <= MOST, f"{said}, more than {MOST}"
+    return said
 
 
 def _output(command: list[str]) -> str:

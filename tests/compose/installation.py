@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -18,14 +19,39 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 ADMINISTRATOR = "compose-administrator"
 FILES = ("docker-compose.yml", "tests/compose/identity.yml")
+#: Less than a token of the test's issuer lives.
+TOKEN_SECONDS = 200
 #: Whole lines of a container's log that are shown when something fails.
 LOG_LINES = "40"
 DOCKER = shutil.which("docker") or ""
 MAKE_SECRETS = Path(__file__).resolve().parents[2] / "deploy/compose/make-secrets"
 
 
+#: Asks and prints what was answered, as JSON.
+ASK = """
+import json, sys, httpx
+with httpx.Client(trust_env=False, timeout=60) as client:
+    answers = [client.request(**one) for one in json.load(sys.stdin)]
+print(json.dumps([[one.status_code, one.text, dict(one.headers)] for one in answers]))
+"""
+
+
 class ComposeFailed(Exception):
     """A command failed; what it said."""
+
+
+class Reply(NamedTuple):
+    """What was answered inside."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+    def json(self) -> Any:
+        """Its body. Raises ComposeFailed for a refusal."""
+        if not httpx.codes.is_success(self.status):
+            raise ComposeFailed(f"{self.status} {self.text[:500]}")
+        return json.loads(self.text) if self.text else None
 
 
 def engine_answers() -> bool:
@@ -36,6 +62,22 @@ def engine_answers() -> bool:
     return all(subprocess.run(ask, capture_output=True, check=False).returncode == 0 for ask in asked)
 
 
+class Token(httpx.Auth):
+    """A token of the test's own issuer, a new one before it ends."""
+
+    def __init__(self, issuer: Issuer, subject: str) -> None:
+        self._issuer, self._subject = issuer, subject
+        self._token, self._until = "", 0.0
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Called by the client."""
+        if time.monotonic() > self._until:
+            self._token = self._issuer.token_for(self._subject)
+            self._until = time.monotonic() + TOKEN_SECONDS
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
 @dataclass
 class Composed:
     """One project of compose."""
@@ -44,12 +86,15 @@ class Composed:
     project: str
     port: int = field(default_factory=free_port)
     issuer: Issuer = field(default_factory=Issuer)
+    files: tuple[str, ...] = FILES
+    #: What is said in `.env` besides, or instead.
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         """What a user would write into `.env`."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("UNIONHALL_")}
-        return kept | {
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNIONHALL_", "COMPOSE_"))}
+        said = {
             "UNIONHALL_OIDC_ISSUER": ISSUER,
             "UNIONHALL_OIDC_AUDIENCE": AUDIENCE,
             "UNIONHALL_OIDC_JWKS_URL": "http://identity:8080/identity/jwks",
@@ -58,6 +103,7 @@ class Composed:
             "IDENTITY_FOLDER": str(self.folder / "public"),
             "GATEWAY_PORT": str(self.port),
         }
+        return kept | said | self.settings
 
     def prepare(self) -> None:
         """Secrets by the script that users have; the issuer's public keys."""
@@ -69,9 +115,12 @@ class Composed:
         for path in (self.folder, self.folder / "public", public):
             path.chmod(0o755)
 
-    def compose(self, *words: str, timeout: float = 600) -> str:
-        """Run `docker compose`; what it printed. Raises ComposeFailed with the logs of what is not well."""
-        files = [word for file in FILES for word in ("--file", file)]
+    def compose(self, *words: str, timeout: float = 600, given: str | None = None) -> str:
+        """Run `docker compose`, `given` on its standard input; what it printed.
+
+        Raises ComposeFailed with the logs of what is not well.
+        """
+        files = [word for file in self.files for word in ("--file", file)]
         # No `.env` of whoever runs this is read.
         command = [
             DOCKER,
@@ -84,7 +133,13 @@ class Composed:
             *words,
         ]
         ran = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False, timeout=timeout
+            command,
+            env=self.environment,
+            input=given or "",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
         )
         if ran.returncode:
             raise ComposeFailed(f"{' '.join(words)}: {ran.stderr[-3000:]}\n{self._complaints()}")
@@ -104,17 +159,35 @@ class Composed:
         )  # fmt: skip
         return said.strip().splitlines()[-1]
 
+    def inside(self, *requests: dict[str, Any], service: str = "membership") -> list[Reply]:
+        """Replies to requests that come from within the project's network, in their order."""
+        words = ("exec", "-T", service, "python", "-c", ASK)
+        said = self.compose(*words, timeout=120, given=json.dumps(requests))
+        return [Reply(*one) for one in json.loads(said)]
+
+    def secret(self, name: str) -> str:
+        """What `make-secrets` made."""
+        return (self.folder / "secrets" / name).read_text("utf-8").strip()
+
     def user(self, subject: str) -> httpx.AsyncClient:
         """A client of the gateway, signed in by the test's own issuer."""
-        headers = {"Authorization": f"Bearer {self.issuer.token_for(subject)}"}
         url = f"http://127.0.0.1:{self.port}/api/v1"
-        return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30)
+        return httpx.AsyncClient(base_url=url, auth=Token(self.issuer, subject), trust_env=False, timeout=30)
 
     def containers(self) -> list[dict[str, Any]]:
         """What `docker inspect` says of every container of the project."""
         ids = self.compose("ps", "--all", "--quiet").split()
         asked = subprocess.run([DOCKER, "inspect", *ids], capture_output=True, text=True, check=True)
         found: list[dict[str, Any]] = json.loads(asked.stdout)
+        return found
+
+    def container(self, service: str) -> dict[str, Any]:
+        """What `docker inspect` says of the container of a service."""
+        [found] = [
+            one
+            for one in self.containers()
+            if one["Config"]["Labels"]["com.docker.compose.service"] == service
+        ]
         return found
 
     def check_running(self) -> None:
@@ -167,10 +240,11 @@ class Composed:
 
 
 @contextmanager
-def temporary() -> Iterator[Composed]:
+def temporary(files: tuple[str, ...] = FILES, **settings: str) -> Iterator[Composed]:
     """A project that is gone afterwards, with its volumes; the images stay, so that another run is quicker."""
     with tempfile.TemporaryDirectory(prefix="unionhall-compose-", ignore_cleanup_errors=True) as folder:
-        installation = Composed(Path(folder), f"unionhall-test-{os.getpid()}")
+        project = f"unionhall-test-{os.getpid()}"
+        installation = Composed(Path(folder), project, files=files, settings=settings)
         installation.prepare()
         try:
             yield installation
