@@ -4,9 +4,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway_service.identity.domain import is_shown
 from gateway_service.proxy.api import METHODS
 from gateway_service.proxy.domain import Passed
 from gateway_service.proxy.forwarding import forward
+from shared.kernel.errors import NotFound
 
 router = APIRouter()
 
@@ -15,6 +17,8 @@ PREFIX = "/identity"
 
 async def pass_on(request: Request) -> Response:
     """No token is asked for: this is where tokens come from."""
+    if not is_shown(request.url.path):
+        raise NotFound("not-found")
     settings = request.app.state.settings
     passed = Passed("identity", is_file=False, may_repeat=request.method == "GET")
     base_url = settings.identity_url.removesuffix(PREFIX)
