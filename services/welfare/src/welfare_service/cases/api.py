@@ -1,6 +1,6 @@
 """Routes of aid cases. Thin: parse, call one use case or query, show."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response, status
@@ -11,11 +11,10 @@ from shared.directory.organisations import path_of_organisation
 from shared.kernel.errors import NotFound
 from shared.kernel.money import Fen
 from shared.security.acting import By
-from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
 from shared.web.caller import CurrentCaller
+from shared.web.change import Change, Once
 from shared.web.conditional import IfMatch, set_etag
-from shared.web.idempotency import Idempotent
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
 from shared.web.session import CurrentClock, Keys, Read, Write, database_of, transaction
@@ -41,39 +40,11 @@ router = api_router("/api/v1/cases", "cases")
 own_router = api_router("/api/v1/me/cases", "me")
 
 
-class Step(NamedTuple):
-    """What every step of one case needs of its request."""
-
-    session: Write
-    caller: Caller
-    by: By
-    ring: KeyRing
-    version: int
-
-
-async def step_of(
-    session: Write, caller: CurrentCaller, clock: CurrentClock, ring: Keys, version: IfMatch
-) -> Step:
-    """The request's transaction and who acts in it."""
-    return Step(session, caller, By.caller(caller, clock.now()), ring, version)
-
-
-CurrentStep = Annotated[Step, Depends(step_of, scope="function")]
-
-
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def draft(
-    body: DraftBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    ring: Keys,
-    response: Response,
-) -> CaseReply:
+async def draft(body: DraftBody, call: Once) -> CaseReply:
     """Begin an application for a member."""
-    case = await use_cases.draft(session, caller, By.caller(caller, clock.now()), ring, body)
-    return _shown(case, response)
+    case = await use_cases.draft(call.session, call.caller, call.by, call.ring, body)
+    return _shown(case, call.response)
 
 
 async def filters_of(
@@ -142,10 +113,10 @@ async def recompute(case_id: UUID, session: Write, caller: CurrentCaller) -> Dec
 
 
 @router.patch("/{case_id}")
-async def change(case_id: UUID, body: ChangeBody, step: CurrentStep, response: Response) -> CaseReply:
+async def change(case_id: UUID, body: ChangeBody, step: Change) -> CaseReply:
     """Mend a draft or a returned case."""
     case = await use_cases.change(step.session, step.caller, step.by, step.ring, case_id, step.version, body)
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 @router.post("/{case_id}/submission")
@@ -193,70 +164,62 @@ async def approve(
 
 
 @router.post("/{case_id}/return")
-async def send_back(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+async def send_back(case_id: UUID, body: ReasonBody, step: Change) -> CaseReply:
     """Return it to be mended."""
     case = await use_cases.send_back(
         step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
     )
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 @router.post("/{case_id}/rejection")
-async def reject(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+async def reject(case_id: UUID, body: ReasonBody, step: Change) -> CaseReply:
     """Refuse it for good."""
     case = await use_cases.reject(
         step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
     )
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 @router.post("/{case_id}/withdrawal")
-async def withdraw(case_id: UUID, body: NoteBody, step: CurrentStep, response: Response) -> CaseReply:
+async def withdraw(case_id: UUID, body: NoteBody, step: Change) -> CaseReply:
     """Take it back before it is decided."""
     case = await use_cases.withdraw(
         step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
     )
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 @router.post("/{case_id}/cancellation")
-async def cancel(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+async def cancel(case_id: UUID, body: ReasonBody, step: Change) -> CaseReply:
     """Stop it after approval; the money is free again."""
     case = await use_cases.cancel(
         step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
     )
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 @router.post("/{case_id}/acknowledgement")
-async def acknowledge(case_id: UUID, step: CurrentStep, response: Response) -> CaseReply:
+async def acknowledge(case_id: UUID, step: Change) -> CaseReply:
     """The member has received the money, an officer says."""
     case = await use_cases.acknowledge(step.session, step.caller, step.by, case_id, step.version)
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 @router.post("/{case_id}/unflagging")
-async def unflag(case_id: UUID, body: ReasonBody, step: CurrentStep, response: Response) -> CaseReply:
+async def unflag(case_id: UUID, body: ReasonBody, step: Change) -> CaseReply:
     """The holder has looked at what happened to the member; the case may go on."""
     case = await use_cases.unflag(
         step.session, step.caller, step.by, step.ring, case_id, step.version, body.reason
     )
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 @own_router.post("", status_code=status.HTTP_201_CREATED)
-async def apply_for_oneself(
-    body: ApplicationBody,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    ring: Keys,
-    response: Response,
-) -> CaseReply:
+async def apply_for_oneself(body: ApplicationBody, call: Once) -> CaseReply:
     """Ask for help oneself: submitted at once."""
-    case = await use_cases.apply_for_oneself(session, caller, By.caller(caller, clock.now()), ring, body)
-    return _shown(case, response)
+    case = await use_cases.apply_for_oneself(call.session, call.caller, call.by, call.ring, body)
+    return _shown(case, call.response)
 
 
 @own_router.get("")
@@ -271,10 +234,10 @@ async def list_own(page: PageQuery, session: Write, caller: CurrentCaller, ring:
 
 
 @own_router.post("/{case_id}/acknowledgement")
-async def acknowledge_own(case_id: UUID, step: CurrentStep, response: Response) -> CaseReply:
+async def acknowledge_own(case_id: UUID, step: Change) -> CaseReply:
     """The money has arrived."""
     case = await use_cases.acknowledge_own(step.session, step.caller, step.by, case_id, step.version)
-    return _shown(case, response)
+    return _shown(case, step.response)
 
 
 async def _roots(session: ReadSession, caller: Caller, organisation_id: UUID | None) -> tuple[str, ...]:
