@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import asyncpg
 from aiokafka import TopicPartition
+from sqlalchemy import text
 
 from shared.contracts.envelope import Received, UnreadableEvent
 from shared.database.engine import Database
@@ -37,6 +38,9 @@ Mode = Literal["projection", "effects"]
 #: Tries of a single event before it is given up; tries of a batch that collides with others before it is halved.
 TRIES = 3
 COLLISIONS = 8
+#: A database that crashes may lose the last moment of a view, and with it the offsets: the events are read again. What others
+#: commit after having seen the view is safe only together with it. Effects wait: their own events may be on Kafka by then.
+_NO_WAIT_FOR_DISK = text("SET LOCAL synchronous_commit TO off")
 
 
 class Stopped(Exception):
@@ -112,6 +116,8 @@ class Applier:
         unreadable = [(record, event) for record, event in reads if isinstance(event, UnreadableEvent)]
         crash_point("consumer.before_database")
         async with self._database.write(Scope.everything()) as session:
+            if self._mode == "projection":
+                await session.execute(_NO_WAIT_FOR_DISK)
             connection = await driver(session)
             await self._move(connection, moves)
             fresh = await self._admit(connection, events, reads, [record for record, _ in unreadable])
