@@ -29,6 +29,10 @@ OTHERS = {
         "local stack",
         "Set by it for its processes, so that it recognises them after a crash.",
     ),
+    "UNIONHALL_GATEWAY": (
+        "`unionhall demo`",
+        "Gateway of an installation elsewhere into which the demo is loaded, instead of the local stack.",
+    ),
     "UNIONHALL_LANG": (
         "`unionhall`",
         "Language of the command, `zh` or `en`; otherwise that of the terminal.",

@@ -12,13 +12,13 @@ import yaml
 from local_stack.users import PASSWORD, demo_users
 from tests.architecture.sources import ROOT
 from tools.settings_page import OTHERS, settings
+from unionhall_cli.demo.places import TOP_CODE, TOP_FOUNDED, TOP_NAME
 
 SERVICES = ("membership", "welfare", "events", "gateway")
 #: Settings whose defaults fit every container; the image sets where to listen.
 LEFT_ALONE = {
     "UNIONHALL_DATABASE_POOL",
     "UNIONHALL_DRAIN_SECONDS",
-    "UNIONHALL_RATE_LIMIT_PER_MINUTE",
     "UNIONHALL_HTTP_HOST",
     "UNIONHALL_HTTP_PORT",
     "UNIONHALL_WORKER_PORT",
@@ -52,8 +52,8 @@ def test_every_variable_that_compose_asks_for_is_in_the_example_and_the_other_wa
 def test_every_setting_is_given_to_a_container_or_left_alone_on_purpose() -> None:
     file = composed()
     known = {setting.variable for setting in settings()}
-    everything = set().union(*(given(file, name) for name in file["services"]))
-    assert everything <= known | set(OTHERS)
+    everything = set().union(*(given(file, name) for name in file["services"] if name != "demo"))
+    assert everything | given(file, "demo") <= known | set(OTHERS)
     assert known - everything == LEFT_ALONE
 
 
@@ -138,3 +138,14 @@ def test_with_the_demo_it_knows_the_demo_users_and_the_client_of_the_command() -
     found = realm(demo="yes")
     assert len(found["users"]) == len(demo_users())
     assert [client["enabled"] for client in found["clients"]] == [True, True]
+
+
+def test_what_the_demo_is_given_is_what_compose_asks_for() -> None:
+    lines = (ROOT / "deploy/compose/demo.env").read_text("utf-8").splitlines()
+    given_there = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert given_there.keys() <= set(_ASKED.findall((ROOT / "docker-compose.yml").read_text("utf-8")))
+    administrator = next(user for user in demo_users() if user.username == "administrator")
+    command = " ".join(composed()["services"]["demo-administrator"]["command"])
+    assert administrator.subject in command
+    assert f"--organisation-code {TOP_CODE} --organisation-name {TOP_NAME}" in command
+    assert f"--founded-on {TOP_FOUNDED.isoformat()}" in command

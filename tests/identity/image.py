@@ -17,7 +17,7 @@ DISTRIBUTION = "org.keycloak:keycloak-quarkus-dist:zip:26.5.5"
 DIGEST = "unknown"
 RECIPE = Path(__file__).parent / "standin.Dockerfile"
 #: Seconds to pull, and to build.
-PULL, BUILD = 300, 600
+PULL, BUILD = 120, 600
 
 
 def ensure(image: str) -> str:

@@ -48,7 +48,7 @@ def token(user: str) -> str:
         "password": PASSWORD,
         "scope": "openid",
     }
-    address = f"{gateway}/identity/token"
+    address = f"{status().identity}/token"
     answer = _patiently(gateway, lambda: httpx.post(address, data=form, timeout=30, trust_env=False))
     if answer.status_code in {httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED}:
         give_up("no-such-user", user=user)

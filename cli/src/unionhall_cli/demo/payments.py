@@ -8,7 +8,6 @@ from typing import Any, Final
 import httpx
 
 from local_stack import control
-from local_stack.processes import LOOPBACK
 from unionhall_cli.demo.aid import CITY, COUNTY, LOST, REFUSED, Frame
 from unionhall_cli.demo.crowd import Crowd, together
 from unionhall_cli.output import give_up
@@ -90,5 +89,4 @@ async def _acknowledge(crowd: Crowd, city: str) -> None:
 
 async def _set_faults(faults: dict[str, Any]) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-        port = control.status().ports["bank"]
-        (await client.put(f"http://{LOOPBACK}:{port}/faults", json=faults)).raise_for_status()
+        (await client.put(f"{control.bank_url()}/faults", json=faults)).raise_for_status()

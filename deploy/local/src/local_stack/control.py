@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from filelock import FileLock
 
+from local_stack import elsewhere
 from local_stack.layout import Layout, Secrets
 from local_stack.plan import MARK_VARIABLE, SERVICES, Addresses, base_environment, service_settings
 from local_stack.postgres import PostgresServer
-from local_stack.processes import LocalStackError, ProcessMark, end_orphans, marked
+from local_stack.processes import LOOPBACK, LocalStackError, ProcessMark, end_orphans, marked
 from local_stack.state import StackStatus, Step, read_state
 
 UP_TIMEOUT = 240.0
@@ -31,6 +32,8 @@ def up(
     `on_step` hears every step as it is done. Raises LocalStackError when the start fails; nothing is left running then.
     Two calls at once do not fight: the second waits and finds it running.
     """
+    if there := elsewhere.installation():
+        return there
     layout = layout or Layout.default()
     layout.root.mkdir(parents=True, exist_ok=True)
     with _alone(layout):
@@ -62,7 +65,9 @@ def erase(layout: Layout | None = None) -> None:
 
 
 def status(layout: Layout | None = None) -> StackStatus:
-    """What runs now. `phase` is "crashed" when the supervisor vanished without saying so."""
+    """What runs now, here or at the installation that is named. "crashed": the supervisor vanished without saying so."""
+    if there := elsewhere.installation():
+        return there
     layout = layout or Layout.default()
     found = read_state(layout)
     if found.phase in {"stopped", "failed"} or found.alive:
@@ -75,6 +80,8 @@ def environment_of(service: str, layout: Layout | None = None) -> dict[str, str]
 
     Raises LocalStackError when it does not run.
     """
+    if elsewhere.installation():
+        raise LocalStackError(f"{elsewhere.GATEWAY_VARIABLE} names another installation, whose settings are not here")
     layout = layout or Layout.default()
     found = status(layout)
     if found.phase != "running":
@@ -82,6 +89,11 @@ def environment_of(service: str, layout: Layout | None = None) -> dict[str, str]
     secrets = Secrets.read(layout)
     addresses = Addresses(found.ports, f"postgresql://{found.postgres}/postgres", found.kafka, found.issuer)
     return base_environment(layout) | service_settings(service, layout, secrets, addresses)
+
+
+def bank_url() -> str:
+    """Where the made-up bank of the running installation answers."""
+    return elsewhere.bank() or f"http://{LOOPBACK}:{status().ports['bank']}"
 
 
 def _alone(layout: Layout) -> FileLock:

@@ -1,0 +1,33 @@
+"""An installation that is not the local stack, into which the demo is loaded through its gateway (Docker Compose)."""
+
+import os
+from typing import Final
+from urllib.parse import urlsplit
+
+from local_stack.state import StackStatus
+
+#: Where its gateway answers. The issuer is named like for a service, and must give tokens for a password, as Keycloak can.
+GATEWAY_VARIABLE: Final = "UNIONHALL_GATEWAY"
+ISSUER_VARIABLE: Final = "UNIONHALL_OIDC_ISSUER"
+BANK_VARIABLE: Final = "UNIONHALL_BANK_URL"
+_TOKENS: Final = "/protocol/openid-connect"
+
+
+def installation() -> StackStatus | None:
+    """That installation, if one is named: it runs, and nobody here starts or stops it."""
+    gateway = os.environ.get(GATEWAY_VARIABLE, "").rstrip("/")
+    if not gateway:
+        return None
+    issuer = os.environ.get(ISSUER_VARIABLE, "")
+    return StackStatus(
+        gateway=gateway,
+        phase="running",
+        # The gateway shows the issuer below its own address, wherever that is seen from.
+        identity=f"{gateway}{urlsplit(issuer).path}{_TOKENS}",
+        issuer=issuer,
+    )
+
+
+def bank() -> str | None:
+    """Its bank, if it has the made-up one."""
+    return os.environ.get(BANK_VARIABLE) or None

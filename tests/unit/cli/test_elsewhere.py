@@ -1,0 +1,28 @@
+"""The demo at an installation that is not the local stack: found by its gateway, and never started, stopped or searched for settings."""
+
+import pytest
+
+from local_stack import control
+from local_stack.processes import LocalStackError
+
+GATEWAY, ISSUER = "http://gateway:8080", "https://union.example/identity/realms/unionhall"
+
+
+@pytest.fixture(autouse=True)
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIONHALL_GATEWAY", f"{GATEWAY}/")
+    monkeypatch.setenv("UNIONHALL_OIDC_ISSUER", ISSUER)
+    monkeypatch.setenv("UNIONHALL_BANK_URL", "http://bank:8080")
+
+
+def test_it_runs_and_is_reached_through_its_gateway() -> None:
+    found = control.status()
+    assert (found.phase, found.gateway, found.issuer) == ("running", GATEWAY, ISSUER)
+    assert found.identity == f"{GATEWAY}/identity/realms/unionhall/protocol/openid-connect"
+    assert control.up() == found
+    assert control.bank_url() == "http://bank:8080"
+
+
+def test_its_settings_are_nobodys_here() -> None:
+    with pytest.raises(LocalStackError, match="UNIONHALL_GATEWAY names another installation"):
+        control.environment_of("membership")
