@@ -5,6 +5,8 @@ Each process gets only what it needs (the HTTP process never holds the owner's p
 here and each composition root names what it cannot do without: `load(Settings, *HTTP_NEEDS)`.
 """
 
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
@@ -100,6 +102,16 @@ def load(cls: type[SettingsT], *needed: str) -> SettingsT:
     if empty:
         sys.exit("\n".join(f"{PREFIX}{name.upper()} is not set, and this process needs it" for name in empty))
     return settings
+
+
+def require_free(host: str, port: int, setting: str) -> None:
+    """End the process at once, naming the variable, if this process may not listen there. `setting` is the port's field."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as refused:
+        reason = os.strerror(refused.errno) if refused.errno and refused.errno > 0 else str(refused)
+        sys.exit(f"{PREFIX}{setting.upper()}: cannot listen on {host}, port {port} ({reason})")
 
 
 def _complaints(wrong: ValidationError) -> list[str]:

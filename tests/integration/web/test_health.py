@@ -22,7 +22,7 @@ def closed_port() -> int:
 @pytest.fixture
 def urls(make_database: DatabaseFactory) -> DatabaseUrls:
     urls = make_database(SERVICE)
-    prepare(urls)
+    prepare(urls, "INSERT INTO schema_version VALUES ('0001_first')")
     return urls
 
 
@@ -55,6 +55,25 @@ async def test_the_database_is_reachable_and_its_schema_is_the_expected_one(
     assert await database_migrated(database, revision)() is None
     expected = Reason("database-not-migrated", {"expected": "9999_later"})
     assert await database_migrated(database, "9999_later")() == expected
+
+
+async def test_a_process_that_ran_before_outlives_the_next_migration_and_one_that_starts_later_does_not(
+    urls: DatabaseUrls, database: Database
+) -> None:
+    owner = await asyncpg.connect(urls.owner)
+    try:
+        revision = await owner.fetchval("SELECT version_num FROM schema_version")
+        check = database_migrated(database, revision)
+        assert await check() is None
+        await owner.execute("UPDATE schema_version SET version_num = '9999_later'")
+        assert await check() is None
+        newer = Reason("database-newer", {"expected": revision, "found": "9999_later"})
+        assert await database_migrated(database, revision)() == newer
+        # Taken back below what it needs, it is of no use to the one that ran either.
+        await owner.execute("UPDATE schema_version SET version_num = '0000_before'")
+        assert await check() == Reason("database-not-migrated", {"expected": revision})
+    finally:
+        await owner.close()
 
 
 async def test_without_a_database_both_say_so(closed_port: int) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
 
+from shared.composition.ring import key_ring
 from shared.database.engine import Database
 from shared.database.revisions import newest_migration
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
-from shared.security.keys import KeyRing
 from shared.settings import ServiceSettings
 from shared.web.app import Hook, WebSetup, create_app
 from shared.web.caller import PostsReader
@@ -43,7 +43,7 @@ def service_app(
             database=database,
             routers=routers,
             posts_reader=posts_reader,
-            keys=KeyRing.load(settings.keys_file),
+            keys=key_ring(settings),
             ready_checks=(
                 database_reachable(database),
                 database_migrated(database, newest_migration(package)),

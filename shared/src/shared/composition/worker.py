@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Literal
 
+from shared.composition.ring import key_ring
+from shared.composition.schema import SchemaWatch
 from shared.contracts.envelope import Topic
 from shared.database.engine import Database
+from shared.database.revisions import newest_migration
 from shared.jobs import UPKEEP_EVERY, UPKEEP_JOB, JobHandler, JobRunner, upkeep_handler
 from shared.kernel import texts
 from shared.kernel.clock import Clock, SystemClock
@@ -15,7 +18,6 @@ from shared.messaging.parts import Part
 from shared.messaging.relay import Relay
 from shared.messaging.worker import WorkerSetup
 from shared.security.chain import CHAIN_EVERY, CHAIN_JOB, chain_handler
-from shared.security.keys import KeyRing
 from shared.security.rotation import ROTATION_JOB, WrappedKeys, rotation_handler
 from shared.settings import ServiceSettings
 from shared.web.idempotency import FORGET_KEYS, FORGET_KEYS_EVERY, forget_handler
@@ -41,7 +43,7 @@ class ServiceWorker:
             pool_size=settings.database_pool,
             application_name=f"{service}-worker",
         )
-        self.ring = KeyRing.load(settings.keys_file)
+        self.ring = key_ring(settings)
         self.clock = clock or SystemClock()
         self._service = service
         self._settings = settings
@@ -82,6 +84,7 @@ class ServiceWorker:
             service=self._service,
             host=settings.http_host,
             port=settings.worker_port,
+            always=(SchemaWatch(self.database, newest_migration(f"{self._service}_service")),),
             relay=Relay(settings.worker_database_url, settings.kafka_bootstrap, self._service),
             consumers=consumers,
             jobs=JobRunner(self.database, {**jobs, **standard}, every={**every, **_EVERY}),

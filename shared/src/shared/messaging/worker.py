@@ -23,7 +23,7 @@ from shared.messaging.parts import Part, Reason
 from shared.observability.logs import configure_logs
 from shared.observability.metrics import exposition
 from shared.observability.tracing import configure_tracing
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, require_free
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ class WorkerSetup:
     service: str
     host: str
     port: int
+    #: Run whatever is chosen.
+    always: Sequence[Part] = ()
     relay: Part | None = None
     consumers: Sequence[Part] = ()
     jobs: Part | None = None
@@ -51,7 +53,7 @@ class WorkerSetup:
             "consumers": list(self.consumers),
             "jobs": [self.jobs] if self.jobs else [],
         }
-        return [part for name in names for part in by_name[name]]
+        return [*self.always, *(part for name in names for part in by_name[name])]
 
 
 def parse_run(argv: Sequence[str]) -> list[str]:
@@ -66,6 +68,7 @@ def parse_run(argv: Sequence[str]) -> list[str]:
 
 def serve(setup: WorkerSetup, settings: ServiceSettings, argv: Sequence[str]) -> None:
     """What a service's worker process does: logs and traces as the settings say, then the parts until told to stop."""
+    require_free(settings.http_host, settings.worker_port, "worker_port")
     configure_logs(setup.service, settings.log_level)
     tracing = configure_tracing(setup.service, settings.otlp_endpoint or None)
     try:

@@ -19,7 +19,7 @@ from shared.observability.http import NO_TELEMETRY_OF_FASTAPI, Observed
 from shared.observability.logs import configure_logs
 from shared.observability.tracing import configure_tracing
 from shared.security.keys import KeyRing
-from shared.settings import ServiceSettings
+from shared.settings import ServiceSettings, require_free
 from shared.web import errors
 from shared.web.caller import Callers, PostsReader
 from shared.web.health import ReadyCheck, health_router
@@ -181,6 +181,7 @@ class DrainingServer(uvicorn.Server):
 
 def serve(app: FastAPI, settings: ServiceSettings, service: str) -> None:
     """Serve until a signal comes. Logs and traces are set up here, so that importing an app changes nothing."""
+    require_free(settings.http_host, settings.http_port, "http_port")
     configure_logs(service, settings.log_level)
     tracing = configure_tracing(service, settings.otlp_endpoint or None)
     config = uvicorn.Config(

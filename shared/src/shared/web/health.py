@@ -79,15 +79,26 @@ def database_reachable(database: Database) -> ReadyCheck:
 
 
 def database_migrated(database: Database, head: str) -> ReadyCheck:
-    """The schema is the one that this program expects. `head` is the newest migration it brings."""
+    """The schema is the one that this program expects. `head` is the newest migration it brings.
+
+    A process that has seen it stays ready when the next version migrates the database under it: migrations leave the
+    version before able to work, and a rolling update runs both. One that starts later is too old.
+    """
+    seen = False
 
     async def check() -> Reason | None:
+        nonlocal seen
         try:
             async with database.driver() as connection:
                 found = await connection.fetchval("SELECT version_num FROM schema_version")
         except UNREACHABLE:
             return Reason("database-not-migrated", {"expected": head})
-        return None if found == head else Reason("database-not-migrated", {"expected": head})
+        seen = seen or found == head
+        if seen and found and found >= head:
+            return None
+        if found and found > head:
+            return Reason("database-newer", {"expected": head, "found": found})
+        return Reason("database-not-migrated", {"expected": head})
 
     return check
 
