@@ -1,6 +1,7 @@
 """S12: sealed values open only where they were put, under the key they were sealed with; all else fails closed."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
@@ -11,7 +12,16 @@ from hypothesis import strategies as st
 
 from shared.security.blind_index import INDEX_BYTES, blind
 from shared.security.fields import PersonKey, seal, unseal
-from shared.security.keys import PURPOSES, KeyProblem, KeyRing, Keys, SealBroken, key_name, new_ring_json
+from shared.security.keys import (
+    PURPOSES,
+    KeyProblem,
+    KeyRing,
+    Keys,
+    SealBroken,
+    is_open_to_others,
+    key_name,
+    new_ring_json,
+)
 from shared.security.masking import mask_document, mask_name, mask_phone
 
 RECORD, OTHER = UUID(int=1), UUID(int=2)
@@ -56,6 +66,28 @@ def test_no_two_new_rings_are_alike() -> None:
 def test_a_ring_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(KeyProblem, match="chmod 600"):
         KeyRing.load(write_ring(tmp_path, new_ring_json(), mode))
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "group", "is_open"),
+    [
+        (0o400, 10001, 10001, False),
+        (0o440, 0, 10001, False),  # as Kubernetes mounts a secret: root's, for the pod's own group
+        (0o440, 0, 10002, False),  # a supplementary group is the pod's too
+        (0o440, 0, 0, True),
+        (0o440, 0, 4, True),  # a group that we are not in has others in it
+        (0o440, 10001, 10001, True),
+        (0o460, 0, 10001, True),
+        (0o444, 0, 10001, True),
+    ],
+)
+def test_a_group_may_read_only_what_is_roots_and_the_group_ours(
+    mode: int, owner: int, group: int, *, is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getegid", lambda: 10001)
+    monkeypatch.setattr(os, "getgroups", lambda: [10001, 10002])
+    status = os.stat_result((mode, 1, 1, 1, owner, group, 1, 1, 1, 1))
+    assert is_open_to_others(status) is is_open
 
 
 def _without_audit() -> bytes:

@@ -21,6 +21,7 @@ from shared.database.engine import Database
 from shared.database.failures import DATABASE_ERRORS
 from shared.database.scope import Scope
 from shared.database.session import ReadSession
+from shared.messaging.broker import connection
 from shared.messaging.topics import progress_topic
 from shared.observability.metrics import REPLICA_AGE
 
@@ -97,7 +98,7 @@ class Freshness:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _follow(self) -> None:
-        reader = AIOKafkaConsumer(bootstrap_servers=self._kafka, enable_auto_commit=False)
+        reader = AIOKafkaConsumer(**connection(self._kafka), enable_auto_commit=False)
         place = TopicPartition(progress_topic(self._source).name, 0)
         try:
             await reader.start()

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Topic
+from shared.messaging.broker import connection
 from shared.messaging.relay_sender import Sender, SendFailed
 from shared.messaging.topics import progress_topic
 
@@ -43,7 +44,7 @@ class Announcer:
                 await asyncio.sleep(ANNOUNCE_EVERY)
 
     async def _announce_regularly(self, sender: Sender, sent_until: Callable[[], datetime | None]) -> None:
-        reader = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+        reader = AIOKafkaConsumer(**connection(self._bootstrap), enable_auto_commit=False)
         try:
             await reader.start()
             while True:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import SCHEMA_BASE, SEQUENCE_DIGITS, Headers
+from shared.messaging.broker import connection
 from shared.messaging.partitioning import partition_of
 
 #: Milliseconds until an unanswered request counts as failed, and seconds until an unacknowledged batch does: an idempotent
@@ -62,19 +63,18 @@ class Sender:
 
     async def open(self) -> None:
         """Connect. Raises SendFailed."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            acks="all",
-            enable_idempotence=True,
-            max_batch_size=BATCH_BYTES,
-            max_request_size=8 * BATCH_BYTES,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-            metadata_max_age_ms=60_000,
-        )
-        self._producer = producer
         try:
+            self._producer = AIOKafkaProducer(
+                **connection(self._bootstrap),
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=BATCH_BYTES,
+                max_request_size=8 * BATCH_BYTES,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+                metadata_max_age_ms=60_000,
+            )
             async with asyncio.timeout(ACK_TIMEOUT):
-                await producer.start()
+                await self._producer.start()
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close(flush=False)
             raise SendFailed(f"the broker cannot be reached ({type(error).__name__})") from error

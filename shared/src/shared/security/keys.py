@@ -54,6 +54,15 @@ class Keys:
                 raise KeyProblem(f"key {name!r} must have a short name and {KEY_BYTES} bytes")
 
 
+def is_open_to_others(status: os.stat_result) -> bool:
+    """Whether somebody but the owner may read or change the file.
+
+    Kubernetes hands secrets over as root's files, readable by a group that only the pod's own processes are in: that is closed too.
+    """
+    allowed = stat.S_IRGRP if status.st_uid == 0 and status.st_gid in {os.getegid(), *os.getgroups()} - {0} else 0
+    return bool(status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~allowed)
+
+
 class KeyRing:
     """All keys of a process."""
 
@@ -78,13 +87,13 @@ class KeyRing:
     def load(cls, path: Path) -> Self:
         """Read the ring from a file that nobody but its owner may read. Raises KeyProblem."""
         try:
-            mode = path.stat().st_mode
+            status = path.stat()
             raw = orjson.loads(path.read_bytes())
         except OSError as wrong:
             raise KeyProblem(f"the key file cannot be read ({wrong.strerror})") from None
         except orjson.JSONDecodeError:
             raise KeyProblem("the key file is not JSON") from None
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if os.name == "posix" and is_open_to_others(status):
             raise KeyProblem("the key file may be read by others: chmod 600")
         try:
             return cls(
