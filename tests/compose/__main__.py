@@ -40,6 +40,7 @@ def _try(installation: Composed) -> None:
         root = installation.bootstrap()
     for said in asyncio.run(smoke.work(installation, root)):
         print(f"  {said}")
+    print(f"  memory: {installation.memory()}")
     with step("what is published, and how it runs"):
         installation.check_running()
     with step("stop"):

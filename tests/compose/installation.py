@@ -190,6 +190,17 @@ class Composed:
         ]
         return found
 
+    def memory(self) -> str:
+        """What each container uses now."""
+        ids = self.compose("ps", "--quiet").split()
+        words = [DOCKER, "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *ids]
+        lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+        used = {
+            line.split()[0].removeprefix(f"{self.project}-").removesuffix("-1"): line.split()[1]
+            for line in lines
+        }
+        return ", ".join(f"{name} {amount}" for name, amount in sorted(used.items()))
+
     def check_running(self) -> None:
         """Nothing but the gateway is published, on loopback; the services have no right that they do not need."""
         published = {}

@@ -1,4 +1,4 @@
-"""Whether all that must hold does hold, asked of one-shot containers and of the services' digests: `unionhall verify` for compose."""
+"""`unionhall verify` for compose: whether all that must hold does hold, asked of one-shot containers and of the services."""
 
 import json
 import time
