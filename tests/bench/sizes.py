@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
@@ -127,14 +128,29 @@ async def _fill(stack: AsyncExitStack, ground: Ground, *, members: int, units: i
         connection = await asyncpg.connect(url)
         await connection.execute("VACUUM ANALYZE", timeout=600)
         await connection.close()
-    headers = ground.issuer.headers(registrar)
+    sign = _signing(ground, registrar)
     clients = [
         await stack.enter_async_context(
-            httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60)
+            httpx.AsyncClient(base_url=url, auth=sign, trust_env=False, timeout=60)
         )
         for url in (address(service.environment), address(environment))
     ]
     return _Federation(clients[0], clients[1], enterprise["id"])
+
+
+def _signing(ground: Ground, subject: str) -> Callable[[httpx.Request], httpx.Request]:
+    """Puts a token into each request, a new one every minute: filling the large federation outlasts a token."""
+
+    @lru_cache(maxsize=1)
+    def headers(minute: int) -> dict[str, str]:
+        del minute
+        return ground.issuer.headers(subject)
+
+    def sign(request: httpx.Request) -> httpx.Request:
+        request.headers.update(headers(int(time.monotonic() // 60)))
+        return request
+
+    return sign
 
 
 def _start_gateway(ground: Ground) -> tuple[Any, dict[str, str]]:
