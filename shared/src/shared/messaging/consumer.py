@@ -19,6 +19,7 @@ from shared.contracts.envelope import Topic
 from shared.database.engine import Database
 from shared.database.failures import is_database_lost
 from shared.kernel.clock import Clock, SystemClock
+from shared.messaging.broker import connection
 from shared.messaging.consumer_apply import Applier, Handler, Mode, Stopped
 from shared.messaging.consumer_asking import Asking
 from shared.messaging.consumer_intake import Intake, Read
@@ -26,7 +27,7 @@ from shared.messaging.consumer_offsets import Fenced, positions
 from shared.messaging.consumer_redrive import Redriver
 from shared.messaging.freshness import Freshness, source_of
 from shared.messaging.parts import Backoff, Reason
-from shared.messaging.topics import dead_letter_topic, ensure_topics
+from shared.messaging.topics import WrongPartitions, dead_letter_topic, ensure_topics
 from shared.observability.metrics import CONSUMER_BATCH, CONSUMER_LAG, CONSUMER_PAUSED
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,11 @@ class Consumer:
                         "consumer-topics-missing", {"consumer": self.name, "topics": ", ".join(missing.names)}
                     )
                     await backoff.pause(stop)
+                except WrongPartitions as wrong:
+                    self._reason = Reason(
+                        "consumer-partitions-wrong", {"consumer": self.name, "topics": ", ".join(wrong.names)}
+                    )
+                    await backoff.pause(stop)
                 except Exception as error:
                     self._waits("database" if is_database_lost(error) else "broker", error)
                     await backoff.pause(stop)
@@ -144,9 +150,9 @@ class Consumer:
         """Join the group and work until `stop`, or for as long as it makes sense."""
         self._forget_all()
         # Its mirror goes through the outbox, which a missing topic would block.
-        await ensure_topics(self._kafka, [dead_letter_topic(self.name)])
+        await ensure_topics(self._kafka, [dead_letter_topic(self.name)], checked=self._topics)
         kafka = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
+            **connection(self._kafka),
             group_id=f"unionhall.{self.name}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

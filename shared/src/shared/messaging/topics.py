@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from shared.contracts.catalogue import full_registry
 from shared.contracts.envelope import Topic
+from shared.messaging.broker import CertificateProblem, connection
 
 BOOTSTRAP_VARIABLE = "UNIONHALL_KAFKA_BOOTSTRAP"
 REPLICATION_VARIABLE = "UNIONHALL_KAFKA_REPLICATION"
@@ -22,7 +23,11 @@ _ALREADY_EXISTS = 36
 
 
 class WrongPartitions(RuntimeError):
-    """A topic exists with another number of partitions than declared."""
+    """Topics exist with another number of partitions than declared."""
+
+    def __init__(self, told: str, names: list[str]) -> None:
+        super().__init__(told)
+        self.names = names
 
 
 def progress_topic(service: str) -> Topic:
@@ -58,10 +63,15 @@ def topic_configuration(topic: Topic) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
 
 
-async def ensure_topics(bootstrap: str, topics: Iterable[Topic], *, replication: int = 1) -> list[str]:
-    """Create what is missing; the names of what was created. Raises WrongPartitions, and KafkaError if the broker refuses."""
+async def ensure_topics(
+    bootstrap: str, topics: Iterable[Topic], *, replication: int = 1, checked: Iterable[Topic] = ()
+) -> list[str]:
+    """Create what is missing; the names of what was created. `checked` are only looked at, if they are there.
+
+    Raises WrongPartitions, and KafkaError if the broker refuses.
+    """
     wanted = {topic.name: topic for topic in topics}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**connection(bootstrap), request_timeout_ms=10_000)
     await admin.start()
     try:
         present = {found["topic"]: len(found["partitions"]) for found in await admin.describe_topics()}
@@ -70,13 +80,13 @@ async def ensure_topics(bootstrap: str, topics: Iterable[Topic], *, replication:
             await _create(admin, missing, replication)
     finally:
         await admin.close()
-    wrong = [
-        f"{name} has {present[name]} partitions, not {topic.partitions}"
-        for name, topic in wanted.items()
-        if present.get(name, topic.partitions) != topic.partitions
-    ]
+    wrong = {
+        topic.name: f"{topic.name} has {present[topic.name]} partitions, not {topic.partitions}"
+        for topic in (*wanted.values(), *checked)
+        if present.get(topic.name, topic.partitions) != topic.partitions
+    }
     if wrong:
-        raise WrongPartitions("; ".join(wrong))
+        raise WrongPartitions("; ".join(wrong.values()), sorted(wrong))
     return [topic.name for topic in missing]
 
 
@@ -104,7 +114,7 @@ async def _main() -> None:
     replication = int(os.environ.get(REPLICATION_VARIABLE, "1"))
     try:
         created = await ensure_topics(bootstrap, declared_topics(), replication=replication)
-    except (KafkaError, WrongPartitions) as problem:
+    except (KafkaError, WrongPartitions, CertificateProblem) as problem:
         raise SystemExit(f"topics could not be declared: {problem}") from None
     sys.stdout.write(f"{len(created)} topics created, {len(declared_topics()) - len(created)} were there\n")
 
