@@ -31,7 +31,9 @@ def exposed() -> dict[str, set[str]]:
     for metric in REGISTRY.collect():
         collector = REGISTRY._names_to_collectors.get(metric.name)
         labels = set(getattr(collector, "_labelnames", ()))
-        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(metric.type, ("",))
+        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(
+            metric.type, ("",)
+        )
         for suffix in suffixes:
             found[metric.name + suffix] = labels | ({"le"} if suffix == "_bucket" else set())
     return found

@@ -93,7 +93,11 @@ class Composed:
     @property
     def environment(self) -> dict[str, str]:
         """What a user would write into `.env`."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNIONHALL_", "COMPOSE_"))}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("UNIONHALL_", "COMPOSE_"))
+        }
         said = {
             "UNIONHALL_OIDC_ISSUER": ISSUER,
             "UNIONHALL_OIDC_AUDIENCE": AUDIENCE,

@@ -76,7 +76,5 @@ def _digests(installation: Composed) -> dict[tuple[str, str, str], Buckets]:
     )
     # Who holds nothing of a kind says 404.
     return {
-        key: reply.json()["buckets"]
-        for key, reply in zip(asked, replies, strict=True)
-        if reply.status != 404
+        key: reply.json()["buckets"] for key, reply in zip(asked, replies, strict=True) if reply.status != 404
     }

@@ -38,9 +38,7 @@ def _build(image: str) -> None:
         shutil.copy(RECIPE, context / "Dockerfile")
         base = os.environ.get("PYTHON_IMAGE", "python:3.11-slim")
         words = ("build", "--build-arg", f"PYTHON_IMAGE={base}", "--tag", image, folder)
-        built = subprocess.run(
-            [DOCKER, *words], capture_output=True, text=True, check=False, timeout=BUILD
-        )
+        built = subprocess.run([DOCKER, *words], capture_output=True, text=True, check=False, timeout=BUILD)
         if built.returncode:
             raise ComposeFailed(f"docker {' '.join(words)}: {built.stderr[-3000:]}")
 

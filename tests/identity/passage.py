@@ -52,7 +52,13 @@ def _discovery(browser: Browser) -> str:
 
 
 def _hidden(browser: Browser) -> str:
-    for path in ("/admin/", "/admin/master/console/", "/realms/master", "/%61dmin/", "/realms/unionhall/..%2fmaster"):
+    for path in (
+        "/admin/",
+        "/admin/master/console/",
+        "/realms/master",
+        "/%61dmin/",
+        "/realms/unionhall/..%2fmaster",
+    ):
         assert browser.http.get(f"{browser.origin}/identity{path}").status_code == httpx.codes.NOT_FOUND, path
     return "its administration is not shown there"
 

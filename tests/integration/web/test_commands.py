@@ -1,12 +1,16 @@
 """What a command promises: it commits before it replies, happens once, and never over a newer version."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import httpx
 import pytest
 
+from shared.database.engine import Database
 from shared.database.scope import Scope
+from shared.web.app import create_app
 from shared.web.idempotency import forget_old_keys
 from shared.web.session import HotStatement
 from tests.integration.web.conftest import Service
@@ -42,6 +46,25 @@ async def test_a_database_that_collides_asks_to_come_again(service: Service) -> 
     reply = await service.client.post(f"{ADD}/deadlock", headers=service.headers())
     assert (reply.status_code, reply.json()["code"]) == (503, "database-busy")
     assert reply.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh-CN", "暂时无法连接"), ("en", "out of reach")])
+async def test_a_database_that_is_away_asks_to_come_again(
+    service: Service, language: str, words: str
+) -> None:
+    away = Database("postgresql://nobody:none@127.0.0.1:9/none", pool_size=1, application_name="test-away")
+    app = create_app(replace(service.setup, database=away))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://notes.test") as client:
+        for method, address in (("GET", ADD), ("POST", ADD), ("POST", f"{ADD}/hot")):
+            headers = service.headers(key=str(uuid4())) | {"Accept-Language": language}
+            body = note() if method == "POST" else None
+            reply = await client.request(method, address, json=body, headers=headers)
+            assert (reply.status_code, reply.json()["code"]) == (503, "database-busy")
+            assert reply.headers["retry-after"] == "1"
+            assert words in reply.json()["detail"]
+            assert "127.0.0.1" not in reply.text
+    await away.close()
 
 
 @WAYS

@@ -1,4 +1,4 @@
-"""The demo at an installation that is not the local stack: found by its gateway, and never started, stopped or searched for settings."""
+"""The demo at an installation that is not the local stack: reached by its gateway, never started or stopped from here."""
 
 import pytest
 
