@@ -163,14 +163,15 @@ _POLICIES = (
     ),
 )
 
-_MEMBER = """
+_STAY_MEMBER = """
+    CREATE FUNCTION stay_member(member uuid)
     RETURNS TABLE (id uuid, path text, status text, gender text, birth_year smallint, employment_form text,
         user_issuer text, user_subject text)
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp ROWS 1
     AS $$
         SELECT m.id, o.path, m.status, m.gender, m.birth_year, m.employment_form, m.user_issuer, m.user_subject
         FROM directory_members AS m JOIN directory_organisations AS o ON o.id = m.organisation_id
-        WHERE o.path IS NOT NULL AND {which} FOR SHARE OF m
+        WHERE o.path IS NOT NULL AND m.id = member FOR SHARE OF m
     $$
 """
 # The one update that registrations meet in, apart from the long statement around it: whoever has waited for the row looks at it
@@ -199,9 +200,7 @@ _FUNCTIONS = {
     """,
     # The replica may not be written by the application, so the owner locks for it: whoever leaves the union while registering
     # either is refused here, or the registration is there when the leaving is heard of.
-    "stay_member(uuid)": "CREATE FUNCTION stay_member(member uuid)" + _MEMBER.format(which="m.id = member"),
-    "stay_member_of(text, text)": "CREATE FUNCTION stay_member_of(issuer text, subject text)"
-    + _MEMBER.format(which="m.user_subject = subject AND m.user_issuer = issuer"),
+    "stay_member(uuid)": _STAY_MEMBER,
 }
 
 

@@ -25,6 +25,7 @@ _KEPT: Final = f""", kept AS (
     INSERT INTO idempotency_keys ({COLUMNS})
     SELECT $2::bytea, $3::text, $4::text, $5::bytea, $6::int, $7::bytea, $8::timestamptz FROM s
 )"""  # noqa: S608 - COLUMNS is a constant
+_CREATED: Final = 201
 #: The first parameter that belongs to the command itself.
 FIRST_PARAMETER: Final = 9
 
@@ -41,7 +42,7 @@ class HotCommand:
         call: "HotCall",
         *arguments: Any,
         reply: BaseModel,
-        status: int = 201,
+        status: int = _CREATED,
         headers: dict[str, str] | None = None,
     ) -> tuple[asyncpg.Record | None, Response]:
         """Run and commit; the row and the reply to send.
@@ -55,59 +56,75 @@ class HotCommand:
                 call.database, call.scope, *call.claim.stored(response), *arguments
             )
         except asyncpg.UniqueViolationError:
-            async with call.database.read(call.scope) as session:
-                await call.claim.replay(session)
+            await call.replay()
             raise
         return row, response
 
 
 class HotChoice:
-    """As `HotCommand`, for a command whose outcome the statement itself finds out: one of several replies made before it."""
+    """As `HotCommand`, for commands whose outcome the statement itself finds out: each has one of several replies made before it.
 
-    def __init__(self, parts: str, chosen: str, result: str) -> None:
-        """`chosen` is the part whose one row has the number of the true reply, from 1, in its column `reply`.
+    One statement carries out many of them, of many callers: the row that they meet on is locked, and the transaction committed,
+    once for all. Each of their values comes as an array; `nth` is the place in it, from 1.
+    """
 
-        `parts` are those before the kept reply, each with its comma, parameters from $9 on; `result` is the final SELECT, which
-        gives that row, or none if the command is refused: then nothing is kept.
+    def __init__(self, parts: str, chosen: str, replies: int) -> None:
+        """`chosen` is the part with a row for each command that is not refused: its `nth`, and the number of its true `reply`,
+        from 1 to `replies`. Of the others nothing is kept.
+
+        `parts` are those before the kept replies, each with its comma; parameters from $9 on are the arrays of the commands' own
+        values, then what they share.
         """
         self._statement = HotStatement(f"""{parts}, kept AS (
     INSERT INTO idempotency_keys ({COLUMNS})
-    SELECT $2::bytea, $3::text, $4::text, $5::bytea, $6::int, ($7::bytea[])[{chosen}.reply], $8::timestamptz FROM {chosen}
-) {result}""")  # noqa: S608 - of the module that writes the command
+    SELECT ($2::bytea[])[nth], ($3::text[])[nth], ($4::text[])[nth], ($5::bytea[])[nth], $6::int,
+        ($7::bytea[])[(nth - 1) * {replies} + reply], ($8::timestamptz[])[nth] FROM {chosen}
+) SELECT nth, reply FROM {chosen}""")  # noqa: S608 - of the module that writes the command
 
     async def run(
+        self, database: Database, scope: Scope, choosing: "Sequence[Choosing]", *shared: Any
+    ) -> list[Response | None]:
+        """Run and commit; the true replies in the order of the commands, None for each that is refused.
+
+        Raises what asyncpg raises, with nothing done: a broken unique index among them, where two requests of one kind meet.
+        """
+        claims = [one.call.claim for one in choosing]
+        rows = await self._statement.fetch(
+            database,
+            scope,
+            [claim.subject for claim in claims],
+            [claim.route for claim in claims],
+            [claim.key for claim in claims],
+            [claim.body for claim in claims],
+            _CREATED,
+            [sealed for one in choosing for sealed in one.sealed],
+            [claim.now for claim in claims],
+            *(list(column) for column in zip(*(one.values for one in choosing), strict=True)),
+            *shared,
+        )
+        chosen = {row["nth"]: row["reply"] for row in rows}
+        return [
+            one.replies[chosen[nth] - 1] if nth in chosen else None for nth, one in enumerate(choosing, 1)
+        ]
+
+
+class Choosing:
+    """One command for a `HotChoice`: the replies that it may have, and its own values."""
+
+    def __init__(
         self,
         call: "HotCall",
-        *arguments: Any,
+        *values: Any,
         replies: Sequence[BaseModel],
-        status: int = 201,
         headers: dict[str, str] | None = None,
-    ) -> Response | None:
-        """Run and commit; the true reply, None if refused. Raises as `HotCommand.run`."""
-        responses = [
-            Response(reply.model_dump_json(), status, headers, "application/json") for reply in replies
+    ) -> None:
+        """Make and seal the replies; `values` are for the arrays from $9 on."""
+        self.call = call
+        self.values = values
+        self.replies = [
+            Response(reply.model_dump_json(), _CREATED, headers, "application/json") for reply in replies
         ]
-        stored = [call.claim.stored(response) for response in responses]
-        subject, route, key, body, code, _, now = stored[0]
-        sealed = [row[5] for row in stored]
-        try:
-            row = await self._statement.run(
-                call.database, call.scope, subject, route, key, body, code, sealed, now, *arguments
-            )
-        except asyncpg.UniqueViolationError:
-            await self._replay(call)
-            raise
-        if row is not None:
-            chosen: int = row["reply"]
-            return responses[chosen - 1]
-        # A repetition finds its own first effect in its way.
-        await self._replay(call)
-        return None
-
-    @staticmethod
-    async def _replay(call: "HotCall") -> None:
-        async with call.database.read(call.scope) as session:
-            await call.claim.replay(session)
+        self.sealed = [call.claim.sealed(reply) for reply in self.replies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +147,11 @@ class HotCall:
     def scope(self) -> Scope:
         """What the caller may see and write."""
         return Scope(self.caller.visible_paths())
+
+    async def replay(self) -> None:
+        """Raise Replay if this was done before: a repetition finds its own first effect in its way. Raises Invalid as well."""
+        async with self.database.read(self.scope) as session:
+            await self.claim.replay(session)
 
     def apart(self) -> AbstractAsyncContextManager[WriteSession]:
         """A transaction of its own, for what takes more than one statement, and for traces that stay of what was refused."""

@@ -80,14 +80,18 @@ class Claim:
 
     def stored(self, response: Response) -> tuple[Any, ...]:
         """The row to keep for `response`: the values of `COLUMNS`."""
+        sealed = self.sealed(response)
+        return self.subject, self.route, self.key, self.body, response.status_code, sealed, self.now
+
+    def sealed(self, response: Response) -> bytes:
+        """The reply as it is kept."""
         headers = [
             [name.decode("latin-1"), value.decode("latin-1")]
             for name, value in response.raw_headers
             if name != b"content-length"
         ]
         reply = orjson.dumps({"headers": headers, "body": bytes(response.body).decode()})
-        sealed = self.ring.seal("cursor", reply, context=self._context())
-        return self.subject, self.route, self.key, self.body, response.status_code, sealed, self.now
+        return self.ring.seal("cursor", reply, context=self._context())
 
     async def replay(self, session: ReadSession | WriteSession) -> None:
         """Raise Replay if this was done before, Invalid if the key was used for another body; else return."""

@@ -116,9 +116,14 @@ class HotStatement:
             raise ValueError("the statement goes on with a comma and its own parts, each selecting from s")
         self.sql = HOT_PREFIX + rest
 
-    async def run(self, database: Database, scope: Scope, *arguments: Any) -> asyncpg.Record | None:
-        """Run and commit; the first row. Raises what asyncpg raises, with nothing done."""
+    async def fetch(self, database: Database, scope: Scope, *arguments: Any) -> list[asyncpg.Record]:
+        """Run and commit; all rows. Raises what asyncpg raises, with nothing done."""
         async with database.driver() as connection:
-            row: asyncpg.Record | None = await connection.fetchrow(self.sql, scope.setting(), *arguments)
+            rows: list[asyncpg.Record] = await connection.fetch(self.sql, scope.setting(), *arguments)
             crash_point("web.after_commit")
-            return row
+            return rows
+
+    async def run(self, database: Database, scope: Scope, *arguments: Any) -> asyncpg.Record | None:
+        """The same; the first row."""
+        rows = await self.fetch(database, scope, *arguments)
+        return rows[0] if rows else None

@@ -1,13 +1,15 @@
-"""Asking for a seat, the hottest command: the whole transaction in one SQL statement.
+"""Asking for a seat, the hottest command: the whole transaction in one SQL statement, and one statement for all who ask at once.
 
 Everybody meets on one row of seats, and its lock gives the order: who is first in it is first on the list. So the statement finds
-the member and asks the audience before it takes that lock, and what comes after is short. It judges by rows alone; when it
-gives nothing, an ordinary transaction explains why.
+the members and asks the audience before it takes that lock, and what comes after is short; and who asks for a seat of an activity
+while others are under way goes with all who wait (`shared.web.gathering`). It judges by rows alone; whom it gives nothing, an
+ordinary transaction tells why.
 """
 
 # ruff: noqa: S608 -- the statements are made of constants of this module
 
-from typing import Any, Final
+from collections.abc import Awaitable, Sequence
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +23,8 @@ from events_service.registrations import repository
 from events_service.registrations.schemas import RegisteredReply
 from events_service.registrations.statements import SOURCE, STATE, TOPIC
 from shared.contracts.events_service import ActivityStage, RegistrationStatus
+from shared.database.engine import Database
+from shared.database.scope import Scope
 from shared.database.session import ReadSession
 from shared.directory.members import read_members, require_fresh
 from shared.kernel.errors import Conflict, Forbidden, Unavailable
@@ -29,32 +33,40 @@ from shared.observability.logs import request_id
 from shared.observability.tracing import current_traceparent
 from shared.security.acting import By
 from shared.security.policy import Action
-from shared.web.hot import FIRST_PARAMETER, HotCall, HotChoice
+from shared.web.gathering import Gathering
+from shared.web.hot import FIRST_PARAMETER, Choosing, HotCall, HotChoice
 
 #: What can come of it; the number of the reply is the place in this list, from 1.
 _OUTCOMES: Final = (RegistrationStatus.ENTERED, RegistrationStatus.CONFIRMED, RegistrationStatus.WAITING)
 _LISTED: Final = ", ".join(f"'{status.value}'" for status in _OUTCOMES)
-_PARAMETERS: Final = {
-    "id": "uuid", "activity": "uuid", "at": "timestamptz", "on": "date", "issuer": "text", "subject": "text",
-    "trace": "text",
-    # For a member, by the organiser:
-    "member": "uuid", "roots": "text[]", "request": "text",
+#: An array each, a value for each who asks; `nth` is the place of who asks in them, in the order of asking.
+_EACH: Final = {
+    "id": "uuid", "at": "timestamptz", "on": "date", "issuer": "text", "subject": "text", "trace": "text",
 }  # fmt: skip
+#: Of all who ask together; after the activity what an organiser gives, who asks alone.
+_ALL: Final = {"activity": "uuid", "member": "uuid", "roots": "text[]", "request": "text"}
+_IDS: Final = f"${FIRST_PARAMETER}::uuid[]"
 _P: Final = {
-    name: f"${FIRST_PARAMETER + place}::{kind}" for place, (name, kind) in enumerate(_PARAMETERS.items())
+    name: f"(${number}::{kind}[])[nth]" for number, (name, kind) in enumerate(_EACH.items(), FIRST_PARAMETER)
+} | {
+    name: f"${number}::{kind}"
+    for number, (name, kind) in enumerate(_ALL.items(), FIRST_PARAMETER + len(_EACH))
 }
 #: A member is shown the activity's place, whatever the posts: the audience is the right.
 _OWN_PLACE: Final = f"""SELECT set_config('app.scope', found.path, true) AS scope
     FROM (SELECT find_activity_path({_P["activity"]}) AS path FROM s) AS found WHERE found.path IS NOT NULL"""
 _OWN: Final = {
     "placed": _OWN_PLACE,
-    "member": f"stay_member_of({_P['issuer']}, {_P['subject']})",
-    "allowed": "true",
+    "member": f"""(
+        SELECT d.id FROM directory_members d WHERE d.user_subject = {_P["subject"]} AND d.user_issuer = {_P["issuer"]} LIMIT 1
+    )""",
+    # The account may have been another's until the row was locked.
+    "allowed": f"m.user_subject = {_P['subject']} AND m.user_issuer = {_P['issuer']}",
     "audited": "",
 }
 _FOR_MEMBER: Final = {
     "placed": "SELECT scope FROM s",
-    "member": f"stay_member({_P['member']})",
+    "member": _P["member"],
     "allowed": f"a.path ^@ ANY ({_P['roots']})",
     "audited": f""", t AS (
     INSERT INTO audit_entries (actor_issuer, actor_subject, request_id, action, subject_kind, subject_id, path)
@@ -64,25 +76,35 @@ _FOR_MEMBER: Final = {
 
 
 def _statement(way: dict[str, str]) -> HotChoice:
-    """`placed` comes before whatever row-level security guards: ids to look for come out of it."""
+    """`placed` comes before whatever row-level security guards: ids to look for come out of it.
+
+    Locks are taken in one order by all: members by id, as what is heard of members writes them, then seats by pool. How many ask
+    stands in a sub-select, where the planner does not see it: one plan serves them all, and costs more to make than to run.
+    """
     activity = f"(SELECT {_P['activity']} FROM placed)"
     parts = f""", placed AS MATERIALIZED ({way["placed"]}
+), known AS MATERIALIZED (
+    SELECT nth, {way["member"]} AS id
+    FROM placed, (SELECT n::int AS nth FROM unnest((SELECT {_IDS} FROM s)) WITH ORDINALITY AS u (id, n)) AS asked ORDER BY 2
 ), m AS MATERIALIZED (
-    SELECT found.* FROM placed, {way["member"]} AS found
+    SELECT known.nth, found.* FROM known, stay_member(known.id) AS found
 ), fit AS MATERIALIZED (
-    SELECT m.id AS member_id, CASE WHEN a.quotas = '[]' THEN 0 ELSE coalesce((
-        SELECT q.pool FROM activity_seats q JOIN directory_organisations u ON u.id = q.unit_id
-        WHERE q.activity_id = {activity} AND m.path ^@ u.path ORDER BY length(u.path) DESC LIMIT 1
-    ), 0) END AS pool
-    FROM m JOIN activities a ON a.id = {activity}
-    WHERE {way["allowed"]} AND {welcomes(_P["on"])} AND (
-        SELECT l.id FROM registrations l
-        WHERE l.activity_id = {activity} AND l.member_id = m.id AND l.status <> 'cancelled' LIMIT 1
-    ) IS NULL
+    SELECT nth, member_id, pool FROM (
+        SELECT DISTINCT ON (m.id) nth, m.id AS member_id, CASE WHEN a.quotas = '[]' THEN 0 ELSE coalesce((
+            SELECT q.pool FROM activity_seats q JOIN directory_organisations u ON u.id = q.unit_id
+            WHERE q.activity_id = {activity} AND m.path ^@ u.path ORDER BY length(u.path) DESC LIMIT 1
+        ), 0) END AS pool
+        FROM m JOIN activities a ON a.id = {activity}
+        WHERE {way["allowed"]} AND {welcomes(_P["on"])} AND (
+            SELECT l.id FROM registrations l
+            WHERE l.activity_id = {activity} AND l.member_id = m.id AND l.status <> 'cancelled' LIMIT 1
+        ) IS NULL
+        ORDER BY m.id, nth
+    ) AS once ORDER BY pool, nth
 ), seat AS MATERIALIZED (
-    SELECT fit.member_id, fit.pool, t.* FROM fit, take_seat({_P["activity"]}, fit.pool, {_P["at"]}) AS t
+    SELECT fit.nth, fit.member_id, fit.pool, t.* FROM fit, take_seat({_P["activity"]}, fit.pool, {_P["at"]}) AS t
 ), r AS MATERIALIZED (
-    SELECT {_P["id"]} AS id, {_P["activity"]} AS activity_id, member_id, organisation_id, path, pool, position, status,
+    SELECT nth, {_P["id"]} AS id, {_P["activity"]} AS activity_id, member_id, organisation_id, path, pool, position, status,
         {_P["at"]} AS registered_at, false AS attended, NULL::smallint AS satisfaction,
         array_position(ARRAY[{_LISTED}], status) AS reply
     FROM seat
@@ -92,22 +114,32 @@ def _statement(way: dict[str, str]) -> HotChoice:
     SELECT id, activity_id, member_id, organisation_id, path, pool, position, status, registered_at, attended, 1 FROM r
 ), h AS (
     INSERT INTO registration_history (registration_id, version, happening, happened_at, actor_issuer, actor_subject)
-    SELECT id, 1, 'registered', {_P["at"]}, {_P["issuer"]}, {_P["subject"]} FROM r
+    SELECT id, 1, 'registered', registered_at, {_P["issuer"]}, {_P["subject"]} FROM r
 ), e AS (
     INSERT INTO outbox (event_id, topic, key, type, sequence, source, time, payload, traceparent)
-    SELECT uuidv7(), '{TOPIC}', r.id, 'unionhall.events.registration.registered.v1', 1, '{SOURCE}', {_P["at"]},
+    SELECT uuidv7(), '{TOPIC}', r.id, 'unionhall.events.registration.registered.v1', 1, '{SOURCE}', registered_at,
         convert_to(json_build_object('on', {_P["on"]}, 'state', {STATE})::text, 'UTF8'), {_P["trace"]} FROM r
 ){way["audited"]}"""
-    return HotChoice(parts, "r", "SELECT reply FROM r")
+    return HotChoice(parts, "r", len(_OUTCOMES))
 
 
 REGISTER_ONESELF: Final = _statement(_OWN)
 REGISTER_MEMBER: Final = _statement(_FOR_MEMBER)
 
 
+async def _register_all(
+    place: tuple[Database, UUID], choosing: Sequence[Choosing]
+) -> Sequence[Response | None]:
+    database, activity_id = place
+    return await REGISTER_ONESELF.run(database, Scope.nothing(), choosing, activity_id)
+
+
+_TOGETHER: Final = Gathering(_register_all)
+
+
 async def register_oneself(hot: HotCall, by: By, activity_id: UUID) -> Response:
     """Ask for a seat for the caller. Raises what `_explain` says."""
-    response = await _run(REGISTER_ONESELF, hot, by, activity_id)
+    response = await _reply(hot, _TOGETHER.ask((hot.database, activity_id), _choosing(hot, by, activity_id)))
     if response is not None:
         return response
     async with hot.database.read(hot.scope) as session:
@@ -124,8 +156,14 @@ async def register_member(
     async with hot.database.read(hot.scope) as session:
         found = (await read_members(session, [member_id])).get(member_id)
     require_fresh(found, member_sequence)
-    more = (member_id, list(roots), request_id.get())
-    response = await _run(REGISTER_MEMBER, hot, by, activity_id, *more)
+
+    async def alone() -> Response | None:
+        shared = (activity_id, member_id, list(roots), request_id.get())
+        choosing = [_choosing(hot, by, activity_id)]
+        [response] = await REGISTER_MEMBER.run(hot.database, hot.scope, choosing, *shared)
+        return response
+
+    response = await _reply(hot, alone())
     if response is not None:
         return response
     async with hot.database.read(hot.scope) as session:
@@ -135,28 +173,26 @@ async def register_member(
     raise Unavailable("database-busy", retry_after=1)
 
 
-async def _run(statement: HotChoice, hot: HotCall, by: By, activity_id: UUID, *more: Any) -> Response | None:
-    """The reply; None when the rows do not allow it."""
+def _choosing(hot: HotCall, by: By, activity_id: UUID) -> Choosing:
     registration_id = new_id()
     replies = [
         RegisteredReply(id=registration_id, activity_id=activity_id, status=status, version=1)
         for status in _OUTCOMES
     ]
-    arguments: tuple[Any, ...] = (
-        registration_id,
-        activity_id,
-        by.at,
-        by.today,
-        by.issuer,
-        by.subject,
-        current_traceparent(),
-        *more,
-    )
+    values = (registration_id, by.at, by.today, by.issuer, by.subject, current_traceparent())
+    return Choosing(hot, *values, replies=replies, headers={"ETag": '"1"'})
+
+
+async def _reply(hot: HotCall, registering: Awaitable[Response | None]) -> Response | None:
+    """The reply; None when the rows do not allow it. Raises Replay or Invalid for a repeated key."""
     try:
-        return await statement.run(hot, *arguments, replies=replies, headers={"ETag": '"1"'})
+        response = await registering
     except asyncpg.UniqueViolationError:
-        # The same member through another request, at the same time.
-        return None
+        # The same request or the same member in another process, at the same time.
+        response = None
+    if response is None:
+        await hot.replay()
+    return response
 
 
 async def _explain(session: ReadSession, by: By, activity: Activity, member_id: UUID) -> None:
