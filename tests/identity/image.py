@@ -13,8 +13,8 @@ from jgo.maven import MavenContext
 from local_stack.jars import REPOSITORY_VARIABLE, cache_folder
 from tests.compose.installation import DOCKER, ComposeFailed
 
-DISTRIBUTION = "org.keycloak:keycloak-quarkus-dist:zip:26.5.5"
-DIGEST = "unknown"
+DISTRIBUTION = "org.keycloak:keycloak-quarkus-dist:26.5.5::zip"
+DIGEST = "5cd606f5e23ff77d9991ce55bab4a2ea529f05f7e16e24c1f270c6f360b50988"
 RECIPE = Path(__file__).parent / "standin.Dockerfile"
 #: Seconds to pull, and to build.
 PULL, BUILD = 120, 600
