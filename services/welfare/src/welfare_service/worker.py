@@ -60,7 +60,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> WorkerSetup:
         wrapped_keys=WRAPPED_KEYS,
         consumers=(
             worker.consumer(consumers.DIRECTORY, replica.TOPICS_WITH_MEMBERS, directory, "projection"),
-            worker.consumer(consumers.EFFECTS, effects.TOPICS, effects.apply, "effects", "latest"),
+            worker.consumer(consumers.EFFECTS, effects.TOPICS, effects.apply, "effects"),
         ),
     )
 

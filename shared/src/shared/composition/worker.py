@@ -54,9 +54,13 @@ class ServiceWorker:
         topics: Sequence[Topic],
         handler: Handler,
         mode: Mode,
-        start: Literal["earliest", "latest"] = "earliest",
     ) -> Consumer:
-        """A consumer that applies what it reads here."""
+        """A consumer that applies what it reads here.
+
+        A new replica needs all that was ever said. New effects begin with what is said from then on: what happened before was
+        dealt with before, and the inbox that would tell does not know of it.
+        """
+        start: Literal["earliest", "latest"] = "latest" if mode == "effects" else "earliest"
         return Consumer(name, topics, handler, mode, self.database, self._settings.kafka_bootstrap, start)
 
     def setup(
