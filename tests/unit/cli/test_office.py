@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from unionhall_cli import federation as federation_module
 from unionhall_cli.federation import Federation
 from unionhall_cli.main import app
-from unionhall_cli.office import aggregate
+from unionhall_cli.office import aggregate, payouts
+from welfare_service.payouts.domain import MAX_LINES
 
 ID = "01a1fea9-6506-7198-a008-defad0833c68"
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -68,6 +69,68 @@ def test_people_read_yuan_and_words_and_whole_ids(asked: list[httpx.Request]) ->
     assert ID in listed.stdout
     assert "0.05" in listed.stdout
     assert dict(asked[-1].url.params) == {"limit": "20", "stage": "submitted"}
+
+
+def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        first = int(request.url.params.get("cursor", "0"))
+        last = min(450, first + int(request.url.params["limit"]))
+        entries = [
+            {"on": "2026-03-16", "kind": "income", "case_id": None, "reason": f"r{number}", "entry_id": ID}
+            | {"lines": [{"account": "available", "amount_fen": 1}], "after": {"available_fen": number}}
+            for number in range(first + 1, last + 1)
+        ]
+        page = {"budget": {"name": "送温暖"}, "opening": {"available_fen": first}, "entries": entries}
+        closing = {"available_fen": last}
+        cursor = str(last) if last < 450 else None
+        return httpx.Response(200, json=page | {"closing": closing, "next_cursor": cursor})
+
+    serve(monkeypatch, answer)
+    ran = CliRunner().invoke(app, ["budget", "statement", ID, "--json"])
+    shown = json.loads(ran.stdout)
+    assert (len(shown["entries"]), shown["opening"]["available_fen"]) == (450, 0)
+    assert (shown["closing"]["available_fen"], shown["next_cursor"]) == (450, None)
+    part = CliRunner().invoke(app, ["budget", "statement", ID, "-n", "300"])
+    assert "r300" in part.stdout
+    assert "r301" not in part.stdout
+    assert "The first 300 are listed" in part.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "body"),
+    [
+        (
+            ["payout", "resolve", ID, ID, "--resolution", "已核实"],
+            f"/payouts/{ID}/findings/{ID}/resolution",
+            {"resolution": "已核实"},
+        ),
+        (
+            ["budget", "receive", ID, "--amount", "10.50", "--reason", "补拨"],
+            f"/budgets/{ID}/income",
+            {"amount_fen": 1050, "reason": "补拨"},
+        ),
+        (
+            ["budget", "reverse", ID, ID, "--reason", "录入错误"],
+            f"/budgets/{ID}/entries/{ID}/reversal",
+            {"reason": "录入错误"},
+        ),
+        (
+            ["case", "change", ID, "--amount", "800", "--reason", "补充了证明"],
+            f"/cases/{ID}",
+            {"requested_fen": 80_000, "reason": "补充了证明"},
+        ),
+    ],
+)
+def test_what_is_entered_is_what_the_gateway_is_asked(
+    asked: list[httpx.Request], words: list[str], path: str, body: dict[str, object]
+) -> None:
+    ran = CliRunner().invoke(app, [*words, "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert (asked[-1].url.path, json.loads(asked[-1].content)) == (f"/api/v1{path}", body)
+
+
+def test_a_batch_is_as_large_as_the_service_takes() -> None:
+    assert payouts.MOST_LINES == MAX_LINES
 
 
 @pytest.mark.parametrize("amount", ["-1", "0", "1e9", "1.234", "NaN", "一百", ""])

@@ -94,12 +94,15 @@ class Aggregate:
     def step(
         self, api: Federation, found: UUID | str, path: str, body: Any = None, method: str = "POST"
     ) -> Any:
-        """Take a step with the version that stands now. Ends the command if it is refused."""
+        """Take a step with the version that stands now; without a `path` it is the whole that changes.
+
+        Ends the command if it is refused.
+        """
         address = f"{self.address}/{found}"
         tag = api.send("GET", address).headers["ETag"]
         headers = {"If-Match": tag, "Idempotency-Key": str(uuid4())}
         content = {} if body is None else {"json": body}
-        return api.send(method, f"{address}/{path}", headers=headers, **content).json()
+        return api.send(method, f"{address}/{path}".rstrip("/"), headers=headers, **content).json()
 
 
 def list_all(api: Federation, address: str, limit: int, **asked: Any) -> list[dict[str, Any]]:

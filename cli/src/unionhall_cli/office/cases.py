@@ -91,6 +91,23 @@ def draft(
         show(api.post(CASES.address, body | {"programme_id": programme_id(api, programme)}), as_json=as_json)
 
 
+@app.command(help=both("修改草稿或退回的申请", "Mend a draft or a returned case"))
+def change(
+    found: Id,
+    amount: Amount = None,
+    reason: Annotated[str | None, typer.Option(help=both("申请原因", "why help is needed"))] = None,
+    payee: Annotated[str | None, typer.Option(help=both("收款人姓名", "who is paid"))] = None,
+    account: Annotated[str | None, typer.Option(help=both("银行账号", "bank account"))] = None,
+    user: User = OFFICER,
+    as_json: Json = False,
+) -> None:
+    """What is left out stays."""
+    given = {"requested_fen": fen_of(amount), "reason": reason, "payee_name": payee, "account": account}
+    body = {name: value for name, value in given.items() if value is not None}
+    with signed_in(user) as api:
+        show(CASES.step(api, found, "", body, method="PATCH"), as_json=as_json)
+
+
 @app.command(help=both("批准，可少于申请额", "Approve what is asked for, or less"))
 def approve(found: Id, amount: Amount = None, user: User = APPROVER, as_json: Json = False) -> None:
     """The amount is reserved in the budget."""

@@ -26,7 +26,7 @@ from unionhall_cli.roster import unit_id
 TREASURER, SENDER = "treasurer", "treasurer-city"
 PAYOUTS = Aggregate("/api/v1/payouts", ("id", "number", "state", "line_count", "total_fen"))
 #: Payments of one batch.
-MOST_LINES = 1000
+MOST_LINES = 500
 
 app = group("发放批次：交给银行、登记结果", "Payouts: to the bank, and what came of them")
 
@@ -53,7 +53,7 @@ def show_payout(found: Id, user: User = TREASURER, as_json: Json = False) -> Non
     """Accounts are masked."""
     with signed_in(user) as api:
         lines = list_all(api, f"{PAYOUTS.address}/{found}/lines", MOST_LINES)
-        findings = list_all(api, f"{PAYOUTS.address}/{found}/findings", MOST_LINES)
+        findings = list_all(api, f"{PAYOUTS.address}/{found}/findings", 4 * MOST_LINES)
         if not as_json:
             kept = ("case_number", "amount_fen", "account_masked", "state", "reason_text", "answered_at")
             lines = [{name: line[name] for name in kept} for line in lines]
@@ -66,7 +66,7 @@ def prepare(
     every: Annotated[
         bool,
         typer.Option(
-            "--all-approved", help=both("全部已批准的（最多 1000）", "all that are approved, 1000 at most")
+            "--all-approved", help=both("全部已批准的（最多 500）", "all that are approved, 500 at most")
         ),
     ] = False,
     unit: Unit = None,
@@ -132,6 +132,22 @@ def result(
     with signed_in(user) as api, content.open("rb") as opened:
         booked = api.post(f"{PAYOUTS.address}/{found}/result", files={"file": (content.name, opened)})
         show(booked, as_json=as_json)
+
+
+@app.command(help=both("登记疑点的处理结果", "Say how something that did not fit was cleared up"))
+def resolve(
+    found: Id,
+    finding: Annotated[
+        UUID, typer.Argument(help=both("疑点编号（见 show）", "id of the finding, as show has it"))
+    ],
+    resolution: Annotated[str, typer.Option(help=both("处理结果", "what came of it"))],
+    user: User = TREASURER,
+    as_json: Json = False,
+) -> None:
+    """It moves no money; a batch is closed when nothing is open."""
+    with signed_in(user) as api:
+        address = f"{PAYOUTS.address}/{found}/findings/{finding}/resolution"
+        show(api.post(address, {"resolution": resolution}), as_json=as_json)
 
 
 _steps = StepVerbs(app, PAYOUTS)
