@@ -1,6 +1,6 @@
 """Programmes over HTTP: terms, whom they help, what that costs."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -92,6 +92,8 @@ async def test_a_preview_counts_people_and_cost_by_unit(aid: Aid) -> None:
     programme = await aid.programme(eligibility={"gender": ["female"]}, cap_per_time_fen=2_000_000)
     shown = await aid.welfare.call("POST", f"/programmes/{programme['id']}/preview", by=aid.officer, json={})
     assert (shown["people"], shown["cost_fen"], shown["affordable"]) == (7, 14_000_000, False)
+    known = "SELECT as_of FROM consumer_freshness WHERE consumer = 'welfare.directory'"
+    assert datetime.fromisoformat(shown["as_of"]) == (await aid.welfare.rows(known))[0]["as_of"]
     counts = {unit["organisation_id"]: unit["people"] for unit in shown["units"]}
     assert counts == {str(one.id): 5, str(other.id): 1, str(aid.unit.id): 1}
     part = {"organisation_id": str(one.id), "amount_fen": 100}

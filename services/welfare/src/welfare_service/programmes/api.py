@@ -5,7 +5,9 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response, status
 
+from shared.contracts.membership import MEMBERS
 from shared.directory.organisations import subtrees
+from shared.messaging.freshness import as_of
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
@@ -15,6 +17,7 @@ from shared.web.language import CurrentLanguage
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
 from shared.web.session import CurrentClock, Keys, Read, database_of
+from welfare_service.consumers import DIRECTORY
 from welfare_service.membership_client import Membership
 from welfare_service.programmes import repository, use_cases
 from welfare_service.programmes.schemas import (
@@ -96,7 +99,7 @@ async def preview(
         session, caller, by, programme_id, body.organisation_id
     )
     amount = body.amount_fen or programme.fixed_fen or programme.cap_per_time_fen or 0
-    return PreviewReply.of(counts, amount, budget)
+    return PreviewReply.of(counts, amount, budget, await as_of(session, DIRECTORY, MEMBERS))
 
 
 @router.post("/{programme_id}/eligibility")

@@ -1,6 +1,6 @@
 """Bodies of requests and replies about programmes."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -20,7 +20,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class TermsBody(Body):
@@ -96,8 +96,12 @@ class UnitReply(BaseModel):
 
 
 class PreviewReply(BaseModel):
-    """People and cost. `available_fen` is null when the caller does not see the budget. Ages are by year of birth."""
+    """People and cost. `available_fen` is null when the caller does not see the budget. Ages are by year of birth.
 
+    `as_of` is the time up to which this service knows what membership has committed; null while unknown.
+    """
+
+    as_of: datetime | None
     people: int
     amount_fen: int
     cost_fen: int
@@ -106,11 +110,14 @@ class PreviewReply(BaseModel):
     units: list[UnitReply]
 
     @classmethod
-    def of(cls, counts: list[UnitCount], amount: int, budget: BudgetFigures | None) -> Self:
+    def of(
+        cls, counts: list[UnitCount], amount: int, budget: BudgetFigures | None, as_of: datetime | None
+    ) -> Self:
         """The sum of the units."""
         people = sum(count.people for count in counts)
         cost, available = people * amount, budget.available_fen if budget else None
         return cls(
+            as_of=as_of,
             people=people,
             amount_fen=amount,
             cost_fen=cost,
