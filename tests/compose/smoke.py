@@ -46,10 +46,7 @@ async def steps(office: Office) -> AsyncIterator[str]:
     await eventually(partial(_dashboard_shows, office, GOOD + 1), PATIENCE, every=0.5)
     yield "the dashboard counts all of them"
     for desk, part in {"registrar": "membership", "officer": "cases"}.items():
-        overview = await office.ask(desk, "GET", f"/members/{member['id']}/overview", once_known=True)
-        assert overview["parts"][part], overview
-        # Nobody is down: what is missing is what this desk may not see.
-        assert {missing["code"] for missing in overview["missing"]} <= {"part-not-allowed"}, overview
+        await eventually(partial(_overview_shows, office, desk, member["id"], part), PATIENCE, every=0.5)
     yield "the overview shows the member and the case, asked from the owners"
     await eventually(partial(_timeline_shows, office, member["id"]), PATIENCE, every=0.5)
     yield "the timeline tells of the admission, the payment and the registration"
@@ -112,6 +109,14 @@ async def _dashboard_shows(office: Office, members: int) -> bool:
     path = f"/organisations/{office.unit}/dashboard"
     shown = await office.ask("registrar", "GET", path, params={"days": 1}, once_known=True)
     return bool(shown["members"] == members)
+
+
+async def _overview_shows(office: Office, desk: str, member: str, part: str) -> bool:
+    overview = await office.ask(desk, "GET", f"/members/{member}/overview", once_known=True)
+    codes = {missing["code"] for missing in overview["missing"]}
+    # A busy machine may be late once; then what is missing is what this desk may not see.
+    assert codes <= {"part-not-allowed", "owner-slow"}, overview
+    return bool(overview["parts"][part]) and "owner-slow" not in codes
 
 
 async def _timeline_shows(office: Office, member: str) -> bool:

@@ -47,7 +47,7 @@ def _try(installation: Composed) -> Iterator[str]:
     yield f"{name}: {image.ensure(name)}"
     installation.compose("build", timeout=1800)
     yield "images built"
-    installation.compose("up", "--detach", "--wait", "--wait-timeout", "400", *NEEDED)
+    installation.compose("up", "--detach", "--wait", "--wait-timeout", "600", *NEEDED)
     yield "up: Keycloak imported the realm and is ready, and so is the gateway"
     yield from passage.checks(installation, origin)
 
