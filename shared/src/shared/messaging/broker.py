@@ -4,9 +4,12 @@ The certificate comes as files, as Strimzi's secrets have them: the authority of
 They are read whenever a client is made, so that a renewed one is taken at the next connection.
 """
 
+import asyncio
 import ssl
 from pathlib import Path
 from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
 
 #: Where containers are given their certificate for Kafka. No such folder: the listener is a plain one.
 CERTIFICATE: Final = Path("/run/kafka")
@@ -30,3 +33,18 @@ def connection(bootstrap: str, folder: Path = CERTIFICATE) -> dict[str, Any]:
             f"the certificate for Kafka in {folder} cannot be used: {type(wrong).__name__}"
         ) from wrong
     return {"bootstrap_servers": bootstrap, "security_protocol": "SSL", "ssl_context": context}
+
+
+async def leave(reader: AIOKafkaConsumer) -> None:
+    """Stop a reader, whatever it was at.
+
+    While a broker is away its stop() raises the cancellation of one of its own tasks (aiokafka 0.14, Fetcher.close). Whoever
+    stops it would take that for an own one, and end for ever.
+    """
+    task = asyncio.current_task()
+    try:
+        await reader.stop()
+    except asyncio.CancelledError:
+        await reader._client.close()  # noqa: SLF001 - what stop() did not come to
+        if task is not None and task.cancelling():
+            raise

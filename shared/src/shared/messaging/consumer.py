@@ -19,7 +19,7 @@ from shared.contracts.envelope import Topic
 from shared.database.engine import Database
 from shared.database.failures import is_database_lost
 from shared.kernel.clock import Clock, SystemClock
-from shared.messaging.broker import connection
+from shared.messaging.broker import connection, leave
 from shared.messaging.consumer_apply import Applier, Handler, Mode, Stopped
 from shared.messaging.consumer_asking import Asking
 from shared.messaging.consumer_intake import Intake, Read
@@ -174,7 +174,7 @@ class Consumer:
                 if kafka.assignment():
                     with_partitions = time.monotonic()
         finally:
-            await kafka.stop()
+            await leave(kafka)
 
     async def _round(self, kafka: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         await self._seek(kafka)

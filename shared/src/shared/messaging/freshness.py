@@ -21,7 +21,7 @@ from shared.database.engine import Database
 from shared.database.failures import DATABASE_ERRORS
 from shared.database.scope import Scope
 from shared.database.session import ReadSession
-from shared.messaging.broker import connection
+from shared.messaging.broker import connection, leave
 from shared.messaging.topics import progress_topic
 from shared.observability.metrics import REPLICA_AGE
 
@@ -115,7 +115,7 @@ class Freshness:
                         self._pending.append(read_announcement(record.value, self._topics))
                 await self.note_reached()
         finally:
-            await reader.stop()
+            await leave(reader)
 
     async def note_reached(self) -> None:
         """Compare the consumer's offsets with what was announced, and note the newest moment reached."""

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Topic
-from shared.messaging.broker import connection
+from shared.messaging.broker import connection, leave
 from shared.messaging.relay_sender import Sender, SendFailed
 from shared.messaging.topics import progress_topic
 
@@ -54,7 +54,7 @@ class Announcer:
                     await sender.announce(self._topic, self._service, self._message(moment, ends))
                 await asyncio.sleep(ANNOUNCE_EVERY)
         finally:
-            await reader.stop()
+            await leave(reader)
 
     def _message(self, moment: datetime, ends: dict[TopicPartition, int]) -> dict[str, object]:
         by_topic: dict[str, dict[str, int]] = {}
