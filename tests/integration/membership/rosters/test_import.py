@@ -171,6 +171,10 @@ async def test_the_error_workbook_is_corrected_and_uploaded_again(registry: Regi
         f"/api/v1/rosters/{checked['id']}/errors.xlsx", headers=headers
     )
     assert reply.status_code == 200, reply.text
+    # It shows numbers in plain: who fetched it stands in the audit.
+    sql = "SELECT actor_subject FROM audit_entries WHERE subject_id = $1 AND action = 'roster.errors-read'"
+    readers = await registry.federation.rows(sql, UUID(checked["id"]))
+    assert [row["actor_subject"] for row in readers] == [registry.registrar]
     book = openpyxl.load_workbook(io.BytesIO(reply.content))
     sheet = book.worksheets[0]
     cells = [[cell.value for cell in line] for line in sheet.iter_rows()]

@@ -18,21 +18,26 @@ from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.texts import Language, text
 from shared.security.keys import KeyRing
 from shared.security.policy import Caller
-from shared.web.session import database_of
+from shared.web.session import database_of, transaction
 
 
 async def error_report(
     request: Request, caller: Caller, now: datetime, ring: KeyRing, import_id: UUID, language: Language
 ) -> bytes:
-    """The workbook. It opens sessions of its own: none is held while the child works."""
+    """The workbook. It opens sessions of its own: none is held while the child works.
+
+    It shows documents and phones in plain, so that it is asked for stands in the audit before it is made.
+    """
     database, scope = database_of(request), Scope(caller.visible_paths())
-    async with database.read(scope) as session:
+    async with transaction(request, caller) as session:
         roster = await use_cases.read(session, caller, import_id)
+        if roster.state in {ImportState.CHECKING, ImportState.REFUSED}:
+            raise Conflict("roster-state", state=roster.state.value)
+        if roster.file_key_wrapped is None:
+            raise Conflict("roster-file-destroyed")
+        file_key, file_bytes = ring.unwrap(roster.file_key_wrapped), roster.file_bytes
         rows = await repository.problem_rows(session, import_id, 0, MAX_ROWS)
-    if roster.state in {ImportState.CHECKING, ImportState.REFUSED}:
-        raise Conflict("roster-state", state=roster.state.value)
-    if roster.file_key_wrapped is None:
-        raise Conflict("roster-file-destroyed")
+        session.audit("roster.errors-read", "roster", roster.id, path=roster.path)
 
     async def piece(position: int) -> bytes | None:
         async with database.read(scope) as session:
@@ -41,14 +46,14 @@ async def error_report(
     task = Task(
         import_id=import_id,
         keys_file="",
-        file_bytes=roster.file_bytes,
+        file_bytes=file_bytes,
         today=china_date(now),
         now_ms=0,
         memory_bytes=WORKBOOK_MEMORY,
         reasons={row.row_number: reasons_of(row) for row in rows},
         legend=text("roster-reason-legend", language),
     )
-    content = opened_pieces(ring.unwrap(roster.file_key_wrapped), import_id, piece)
+    content = opened_pieces(file_key, import_id, piece)
     try:
         async with run_child(task, content) as frames:
             async for kind, workbook in frames:
