@@ -10,7 +10,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from unionhall_cli.federation import Federation, federation
 from unionhall_cli.options import Json, Out, User, group
-from unionhall_cli.output import both, complaints, console, give_up, say, show_json, show_table, words
+from unionhall_cli.output import (
+    both,
+    complaints,
+    console,
+    give_up,
+    give_up_with,
+    say,
+    show_json,
+    show_table,
+    words,
+)
 
 ROSTERS = "/api/v1/rosters"
 REGISTRAR = "registrar-province"
@@ -175,13 +185,20 @@ def unit_id(api: Federation, code: str | None) -> str:
 def upload(
     api: Federation, file: Path, unit: str | None, *, full: bool = False, quiet: bool = False
 ) -> dict[str, Any]:
-    """Upload a roster and wait until it is checked. Ends the command if the file as a whole is refused."""
+    """Upload a roster and wait until it is checked. Ends the command if the file as a whole is refused.
+
+    `quiet` is for programs: no bar, and the refused import as JSON.
+    """
     form = {"organisation_id": unit_id(api, unit), "mode": "full" if full else "add"}
     with file.open("rb") as content:
         found = api.post(ROSTERS, files={"file": (file.name, content)}, data=form)
     found = follow(api, found["id"], quiet=quiet)
     if found["refusal"]:
-        give_up("roster-refused", reason=found["refusal"]["text"])
+        if quiet:
+            show_json(found)
+        # The reason is in the terminal's language already.
+        sentence = words("roster-refused", reason=found["refusal"]["text"])
+        give_up_with(sentence, sentence)
     return found
 
 
@@ -206,9 +223,13 @@ def follow(api: Federation, import_id: str | UUID, *, quiet: bool = False) -> di
         TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=complaints, transient=True, disable=quiet) as progress:
-        bar = progress.add_task(words("import-checking"), total=1.0, rows="")
+        bar, is_told = progress.add_task(words("import-checking"), total=1.0, rows=""), False
         while True:
             found = read(api, import_id)
+            waits = [one["text"] for one in found["warnings"] if one["code"] == "roster-unattended"]
+            if waits and not is_told:
+                complaints.print(f"[yellow]![/yellow] {waits[0]}", highlight=False)
+            is_told = bool(waits)
             progress.update(
                 bar,
                 completed=found["progress"],

@@ -17,7 +17,8 @@ _ENQUEUE = text("""
     INSERT INTO jobs (id, kind, payload, run_after) VALUES (:id, :kind, CAST(:payload AS jsonb), coalesce(:run_after, now()))
 """)
 _STATUS = text("""
-    SELECT id, kind, state, progress, attempts, cancel_requested, error, run_after, created_at, finished_at
+    SELECT id, kind, state, progress, attempts, cancel_requested, error, run_after, created_at, finished_at,
+        state IN ('waiting', 'running') AND coalesce(leased_until, run_after) < now() - interval '30 s' AS unattended
     FROM jobs WHERE id = :id
 """)
 _CANCEL = text("""
@@ -31,7 +32,10 @@ _CANCEL = text("""
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A job as people may see it. `state`: waiting, running, done, failed or cancelled; `error` holds no personal data."""
+    """A job as people may see it. `state`: waiting, running, done, failed or cancelled; `error` holds no personal data.
+
+    `unattended`: it could be worked on and nobody has begun for half a minute. No worker is up, or all are busy.
+    """
 
     id: UUID
     kind: str
@@ -43,6 +47,7 @@ class JobStatus:
     run_after: datetime
     created_at: datetime
     finished_at: datetime | None
+    unattended: bool
 
 
 async def enqueue(

@@ -88,6 +88,24 @@ async def test_before_it_is_applied_a_cancelled_import_did_nothing(registry: Reg
     assert (totals(cancelled), cancelled["remaining"], cancelled["progress"]) == ((0, 0, 0, 1), 1, 0.0)
 
 
+async def test_an_import_that_nobody_works_on_says_so_in_both_languages(registry: Registry) -> None:
+    content = comma_separated([HEADINGS, somebody()])
+    data = {"organisation_id": registry.unit["id"]}
+    roster = await registry.call("POST", "", expect=202, files={"file": ("a.csv", content)}, data=data)
+    path = f"/{roster['id']}"
+    assert (await registry.call("GET", path))["warnings"] == []
+    late = "UPDATE jobs SET run_after = now() - interval '40 s' WHERE payload ->> 'import_id' = $1"
+    await registry.federation.rows(late, roster["id"])
+    for language, words in (("zh-CN", "没有后台进程"), ("en", "No background process")):
+        (warning,) = (await registry.call("GET", path, language=language))["warnings"]
+        assert (warning["code"], warning["count"]) == ("roster-unattended", 1)
+        assert words in warning["text"]
+    await registry.work()
+    checked = await registry.call("GET", path)
+    assert checked["state"] == "checked"
+    assert "roster-unattended" not in {warning["code"] for warning in checked["warnings"]}
+
+
 async def test_after_its_term_the_file_is_destroyed(registry: Registry) -> None:
     checked = await registry.upload_rows(somebody(姓名=""))
     registry.federation.clock.advance(timedelta(days=31))

@@ -101,7 +101,7 @@ async def get_roster(
     roster = await use_cases.read(session, caller, import_id)
     set_etag(response, roster.version)
     earlier = await repository.same_file_before(session, roster)
-    return RosterView.of(roster, language, earlier, is_given_up=await repository.is_given_up(session, roster))
+    return RosterView.of(roster, language, earlier, job=await repository.job_of(session, roster))
 
 
 @router.get("/{import_id}/missing")

@@ -30,7 +30,7 @@ from membership_service.rosters.tables import (
 )
 from shared.database.paths import in_subtree, path_end
 from shared.database.session import ReadSession, WriteSession, driver
-from shared.jobs import job_status
+from shared.jobs import JobStatus, job_status
 from shared.kernel.errors import NotFound
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
@@ -248,10 +248,9 @@ async def missing(session: ReadSession, import_id: UUID, after: UUID | None, lim
     return (await session.execute(page_.order_by(members.c.id).limit(limit))).all()
 
 
-async def is_given_up(session: ReadSession, roster: RosterImport) -> bool:
-    """Whether the running step's job failed for good."""
-    status = await job_status(session, roster.job_id) if roster.job_id else None
-    return status is not None and status.state == "failed"
+async def job_of(session: ReadSession, roster: RosterImport) -> JobStatus | None:
+    """The job of the newest step."""
+    return await job_status(session, roster.job_id) if roster.job_id else None
 
 
 async def forget_rows(session: WriteSession, import_id: UUID) -> bool:

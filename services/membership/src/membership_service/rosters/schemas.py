@@ -1,7 +1,7 @@
 """Bodies of requests and replies about rosters."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from membership_service.rosters.domain import Format, ImportState, Mode, RosterImport, remedy_of
 from membership_service.rosters.repository import ProblemRow
 from shared.contracts.membership import MemberStatus
+from shared.jobs import JobStatus
 from shared.kernel.texts import Language, text
+
+#: States in which a job works on the import.
+_RUNNING: Final = frozenset({ImportState.CHECKING, ImportState.APPLYING, ImportState.UNDOING})
 
 
 class ApplyRoster(BaseModel):
@@ -54,8 +58,8 @@ class RosterView(BaseModel):
     rows; from applying on it is what has become of them, and `remaining` are those not reached.
 
     Rejected rows never become members; the others may be applied all the same. `progress` is 0 to 1 of the running step.
-    `same_file_as` is an earlier import of the same file. `given_up`: the running step failed again and
-    again; cancel it, or ask for the undo once more.
+    `same_file_as` is an earlier import of the same file. `roster-unattended` among the warnings: nobody has begun to work on it
+    for half a minute. `given_up`: the running step failed again and again; cancel it, or ask for the undo once more.
     """
 
     id: UUID
@@ -90,9 +94,9 @@ class RosterView(BaseModel):
         language: Language,
         same_file_as: UUID | None = None,
         *,
-        is_given_up: bool = False,
+        job: JobStatus | None = None,
     ) -> Self:
-        """The view of `roster` in `language`."""
+        """The view of `roster` in `language`; with `job`, the one of its newest step, also of how that stands."""
         refusal = roster.refusal and Refusal(
             code=roster.refusal, text=text(roster.refusal, language, **roster.refusal_params)
         )
@@ -105,12 +109,17 @@ class RosterView(BaseModel):
             progress=round(roster.progress, 3),
             warnings=[
                 WarningView(code=code, count=count, text=text(code, language))
-                for code, count in sorted(roster.warnings.items())
+                for code, count in _warnings(roster, job)
             ],
             refusal=refusal or None,
             same_file_as=same_file_as,
-            given_up=is_given_up,
+            given_up=job is not None and job.state == "failed",
         )
+
+
+def _warnings(roster: RosterImport, job: JobStatus | None) -> list[tuple[str, int]]:
+    is_unattended = job is not None and job.unattended and roster.state in _RUNNING
+    return [*([("roster-unattended", 1)] if is_unattended else []), *sorted(roster.warnings.items())]
 
 
 class MissingView(BaseModel):

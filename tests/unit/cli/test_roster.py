@@ -1,0 +1,79 @@
+"""The verbs for rosters, against a gateway that refuses a file."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from unionhall_cli import federation as federation_module
+from unionhall_cli import roster
+from unionhall_cli.federation import Federation
+from unionhall_cli.main import app
+
+ID = "01a1fea9-6506-7198-a008-defad0833c68"
+REFUSED = {
+    "id": ID, "state": "refused", "progress": 1.0, "rows": 0, "given_up": False,
+    "refusal": {"code": "roster-header-missing", "text": "No header."}, "warnings": [],
+}  # fmt: skip
+UNATTENDED = REFUSED | {
+    "state": "checking",
+    "refusal": None,
+    "warnings": [{"code": "roster-unattended", "count": 1, "text": "Nobody works."}],
+}
+
+
+@pytest.fixture
+def looks() -> list[dict[str, object]]:
+    """What the next looks at the import see; after them it is refused."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def gateway(monkeypatch: pytest.MonkeyPatch, looks: list[dict[str, object]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/v1/organisations":
+            return httpx.Response(200, json=[{"id": ID, "code": "99"}])
+        if request.method == "POST":
+            return httpx.Response(202, json=UNATTENDED)
+        return httpx.Response(200, json=looks.pop() if looks else REFUSED)
+
+    monkeypatch.setenv("UNIONHALL_LANG", "en")
+    monkeypatch.setattr(federation_module, "gateway_url", lambda: "http://gateway")
+    monkeypatch.setattr(federation_module, "token", lambda user: user)
+
+    @contextmanager
+    def opened(user: str) -> Iterator[Federation]:
+        api = Federation(user)
+        api._client = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
+        yield api
+
+    monkeypatch.setattr(roster, "federation", opened)
+
+
+@pytest.mark.parametrize("verb", ["check", "import"])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_refused_file_fails_and_is_told_to_people_and_to_programs(
+    tmp_path: Path, verb: str, options: list[str]
+) -> None:
+    file = tmp_path / "r.csv"
+    file.write_text("hello,world\n", encoding="utf-8")
+    ran = CliRunner().invoke(app, ["roster", verb, str(file), *options])
+    assert ran.exit_code == 1
+    assert "The file cannot be used: No header." in " ".join(ran.stderr.split())
+    assert "文件不能使用" not in ran.stderr, "half a sentence in each language"
+    if options:
+        assert json.loads(ran.stdout)["refusal"]["code"] == "roster-header-missing"
+    else:
+        assert ran.stdout == ""
+
+
+def test_an_import_that_nobody_works_on_says_so_once(tmp_path: Path, looks: list[dict[str, object]]) -> None:
+    looks += [UNATTENDED] * 3
+    file = tmp_path / "r.csv"
+    file.write_text("hello,world\n", encoding="utf-8")
+    ran = CliRunner().invoke(app, ["roster", "check", str(file)])
+    assert ran.stderr.count("Nobody works.") == 1
