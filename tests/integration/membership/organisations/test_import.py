@@ -6,6 +6,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from membership_service.organisations import api
 from tests.support.membership import Federation
 
 HEADER = ["编码", "名称", "类型", "上级编码", "成立日期"]
@@ -92,6 +93,20 @@ async def test_a_registrar_may_not_import(federation: Federation, unique: str) -
     administrator = await federation.user("administrator", county["id"])
     await upload(federation, federation.root_id, content, by=administrator, expect=404)
     await upload(federation, county["id"], content, by=administrator)
+
+
+async def test_nothing_is_read_for_somebody_who_is_not_signed_in(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr(api, "read_sheet", read.append)
+    reply = await federation.client.post(
+        "/api/v1/organisations/imports",
+        files={"file": ("tree", lines(["A", "甲", "联合", "", ""]))},
+        data={"under": federation.root_id},
+        headers={"Authorization": "Bearer nonsense", "Idempotency-Key": "import-once"},
+    )
+    assert (reply.status_code, read) == (401, [])
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ async def search_organisations(
     return _page_by_path(found, body.page, ring, purpose)
 
 
-async def _rows_of(file: UploadFile) -> Sequence[SheetRow]:
-    """Read before the transaction begins: a child process reads what was uploaded, bounded in memory and time."""
+async def _rows_of(file: UploadFile, _caller: CurrentCaller) -> Sequence[SheetRow]:
+    """Read before the transaction begins, for who is signed in: a child process reads it, bounded in memory and time."""
     return await read_sheet(await file.read())
 
 
