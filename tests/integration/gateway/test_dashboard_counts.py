@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from uuid import UUID
@@ -5,6 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from gateway_service import operate
 from gateway_service.dashboard import repository, use_cases
 from gateway_service.dashboard.domain import FLOWS
 from gateway_service.facts import repository as facts
@@ -123,6 +125,28 @@ async def test_a_spoilt_view_is_told_from_a_sound_one_and_mended_by_a_rebuild(wo
     assert await fingerprint(worker) != sound
     await rebuild(worker)
     assert await fingerprint(worker) == sound
+
+
+async def test_an_operator_compares_the_two_slots(
+    worker: Database, urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNIONHALL_WORKER_DATABASE_URL", urls.worker)
+
+    async def same() -> bool | None:
+        assert await operate._main(["compare"]) == 0
+        found: bool | None = json.loads(capsys.readouterr().out)["same"]
+        return found
+
+    await feed(worker, add_services(random_history(8), 8).interleaved(8), batch=50)
+    assert await same() is None, "there is nothing to compare with before the first rebuild"
+    await rebuild(worker)
+    assert await same() is True
+    async with worker.write(Scope.everything()) as session:
+        await session.execute(text("UPDATE dashboard_totals SET count = count + 1 WHERE slot = 1"))
+        await session.commit()
+    assert await same() is False
+    with pytest.raises(SystemExit):
+        await operate._main(["compare", "more"])
 
 
 async def test_the_application_role_sees_no_total_outside_its_scope(

@@ -1,7 +1,8 @@
-"""What operators do with the views: `python -m gateway_service.operate status|rebuild`, with the worker's settings. Prints JSON.
+"""What operators do with the views: `python -m gateway_service.operate status|rebuild|compare`, with the worker's settings.
 
-`rebuild` grows the dashboard anew in the idle slot and waits until it is live, a line of progress twice a second; the last one
-tells whether the view is the same as before (invariant I7).
+Prints JSON. `rebuild` grows the dashboard anew in the idle slot and waits until it is live, a line of progress twice a second;
+the last one tells whether the view is the same as before (invariant I7). `compare` says so again, of the two slots as they
+are now.
 """
 
 import asyncio
@@ -64,10 +65,12 @@ async def _main(arguments: Sequence[str]) -> int:
         match list(arguments):
             case ["status"]:
                 _say(await status(database))
+            case ["compare"]:
+                _say(await compare(database))
             case ["rebuild"]:
                 return 0 if await rebuild(database) else 1
             case _:
-                sys.exit("usage: python -m gateway_service.operate status|rebuild")
+                sys.exit("usage: python -m gateway_service.operate status|rebuild|compare")
     finally:
         await database.close()
     return 0
