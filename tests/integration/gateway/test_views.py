@@ -155,7 +155,14 @@ async def test_an_erased_member_keeps_a_timeline_and_counts_nowhere(
 @pytest.mark.usefixtures("fed")
 @pytest.mark.parametrize(
     "query",
-    [{"on": "yesterday"}, {"days": "0"}, {"days": "100000"}, {"on": "2026-02-30"}, {"on": "0001-01-01"}],
+    [
+        {"on": "yesterday"},
+        {"days": "0"},
+        {"days": "100000"},
+        {"on": "2026-02-30"},
+        {"on": "0001-01-01"},
+        {"on": "9999-12-31"},
+    ],
 )
 async def test_a_question_that_makes_no_sense_is_refused(
     gateway: httpx.AsyncClient, issuer: Issuer, query: dict[str, str]

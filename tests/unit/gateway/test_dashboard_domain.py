@@ -121,6 +121,8 @@ def test_every_year_a_worker_can_be_born_in_has_a_cell() -> None:
     cells = stock_cells(DAY)
     assert {f"birth_year={year}" for year in range(1910, 2013)} <= set(cells)
     assert "birth_year=unknown" in cells
+    in_a_century = stock_cells(DAY.replace(year=DAY.year + 100))
+    assert set(cells) <= set(in_a_century), "whoever is counted today is found by age on any later day"
 
 
 def test_age_bands_meet_without_gap() -> None:

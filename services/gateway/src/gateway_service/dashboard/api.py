@@ -1,7 +1,7 @@
 """The dashboard of a unit: one indexed read, whatever the size of the subtree, also while every owner is down."""
 
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
@@ -23,8 +23,8 @@ from shared.web.session import CurrentClock, Read
 
 router = api_router("/api/v1/organisations", "views")
 
-#: Before any federation was founded: so the days before `on` exist, too.
-_FIRST_DAY: Final = date(1900, 1, 1)
+#: Before any federation was founded: so the days before `on` exist, too. And longer than anybody plans ahead.
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 
 
 @router.get("/{organisation_id}/dashboard")
@@ -36,7 +36,9 @@ async def dashboard(
     on: Annotated[
         date | None,
         Query(
-            ge=_FIRST_DAY, description="Day whose end is shown, by the tree of that day; today when left out"
+            ge=_FIRST_DAY,
+            le=_LAST_DAY,
+            description="Day whose end is shown, by the tree of that day; today when left out",
         ),
     ] = None,
     days: Annotated[int, Query(ge=1, le=366, description="Days of joined and left, up to `on`")] = 30,

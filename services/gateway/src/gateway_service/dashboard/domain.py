@@ -19,6 +19,8 @@ from shared.kernel.clock import china_date
 FLOWS = ("joined", "left", "transferred_in", "transferred_out")
 COUNTED = frozenset({MemberStatus.ACTIVE, MemberStatus.TRANSFERRING})
 UNKNOWN = "unknown"
+#: The membership service takes no earlier birth.
+FIRST_BIRTH_YEAR = 1900
 
 #: First age of each band; the last is open.
 AGE_BANDS = (0, 26, 36, 46, 56)
@@ -120,7 +122,7 @@ def _flows(before: Counted | None, now: Counted) -> Iterable[Difference]:
 
 def stock_cells(on: date) -> list[str]:
     """Every stock cell that can hold somebody on a day."""
-    years: list[int | str] = [*range(on.year - 126, on.year + 1), UNKNOWN]
+    years: list[int | str] = [*range(FIRST_BIRTH_YEAR, on.year + 1), UNKNOWN]
     return [
         *(f"status={status}" for status in MemberStatus),
         *(f"gender={gender}" for gender in Gender),
