@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -25,7 +26,7 @@ from jgo.maven import MavenContext
 
 from local_stack import KafkaServer, PostgresServer, control, jars, postgres
 from local_stack.layout import Layout, Secrets
-from local_stack.plan import MARK_VARIABLE, PREFERRED_PORTS
+from local_stack.plan import KAFKA_VARIABLE, MARK_VARIABLE, POSTGRES_VARIABLE, PREFERRED_PORTS
 from local_stack.ports import PortClaims
 from local_stack.processes import ChildProcess, LocalStackError, accepts, free_port, is_root, marked
 from local_stack.state import ProcessStatus
@@ -295,6 +296,20 @@ def test_two_ups_at_once_make_one_stack(stack: Layout) -> None:
         )
         == 1
     )
+
+
+@pytest.mark.timeout(60)
+def test_servers_that_the_user_names_are_used_instead(
+    stack: Layout, postgres_url: str, kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(POSTGRES_VARIABLE, postgres_url)
+    monkeypatch.setenv(KAFKA_VARIABLE, kafka_bootstrap)
+    steps: list[str] = []
+    found = control.up(stack, lambda step: steps.append(step.code), services=())
+    assert {process.name for process in found.processes} == {"issuer"}
+    assert {"step-postgres-named", "step-kafka-named"} <= set(steps)
+    assert found.kafka == kafka_bootstrap
+    assert found.postgres == urlsplit(postgres_url).netloc.rpartition("@")[2]
 
 
 @pytest.mark.timeout(60)
