@@ -109,9 +109,8 @@ def _processes(found: StackStatus) -> Iterator[Finding]:
     yield _finding("ok", "doctor-stack-running", url=found.gateway)
     for process in found.processes:
         if process.state != "running":
-            yield _finding(
-                "bad", "doctor-process-down", name=process.name, state=process.state, log=process.log
-            )
+            state = words(f"process-{process.state}")
+            yield _finding("bad", "doctor-process-down", name=process.name, state=state, log=process.log)
         elif process.port and process.name.split("-")[0] in SERVICES:
             yield _ready(process.name, process.port, process.log)
         else:

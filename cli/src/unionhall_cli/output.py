@@ -23,6 +23,8 @@ CHINA = timezone(CHINA_OFFSET)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 
 _ID_WIDTH = 36
+#: Columns of ids, which are there to be copied.
+_IDS = frozenset({"column-letter", "column-import"})
 
 console = Console()
 complaints = Console(stderr=True)
@@ -61,8 +63,10 @@ def show_line(document: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table; `columns` are codes of texts."""
-    table = Table(*(words(column) for column in columns), header_style="bold")
+    """A table; `columns` are codes of texts. Nothing is cut: what is too wide goes on in the next line, but for an id."""
+    table = Table(header_style="bold")
+    for column in columns:
+        table.add_column(words(column), min_width=_ID_WIDTH if column in _IDS else None, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
     console.print(table)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from local_stack import control
 from local_stack.processes import LocalStackError
-from unionhall_cli import doctor, main
+from local_stack.state import ProcessStatus, StackStatus
+from unionhall_cli import doctor, main, output
 from unionhall_cli.main import app
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -150,6 +152,20 @@ def test_the_doctor_looks_at_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ran.exit_code == (0 if found["ok"] else 1)
 
 
+def test_the_doctor_names_what_is_down_in_the_reader_s_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = ProcessStatus("gateway", "backoff", None, 8000, 1, 0.0, "gateway.log")
+    found = StackStatus(phase="running", processes=(down,))
+    monkeypatch.setattr(control, "status", lambda _layout: found)
+    monkeypatch.setenv("UNIONHALL_LANG", "zh")
+    ran = CliRunner().invoke(app, ["doctor", "--json"])
+    assert ran.exit_code == 1
+    (text,) = [
+        one["text"] for one in json.loads(ran.stdout)["findings"] if one["name"] == "doctor-process-down"
+    ]
+    assert "等待重启" in text
+    assert "backoff" not in text
+
+
 def test_a_redrive_wants_to_know_of_what() -> None:
     ran = CliRunner().invoke(app, ["dead-letters", "redrive"])
     assert ran.exit_code == 1
@@ -160,3 +176,29 @@ def test_down_says_that_nothing_ran() -> None:
     assert json.loads(CliRunner().invoke(app, ["down", "--json"]).stdout) == {"stopped": False}
     assert control.status().phase == "stopped"
     assert main.app is app
+
+
+def test_an_id_is_never_cut_and_nothing_else_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = "01a1ff2e-7a7b-7699-a08e-dcb4d070e37a"
+    topic = "unionhall.membership.members.v1[31]@1038"
+    monkeypatch.setattr(output, "console", Console(width=80))
+    output.show_table(
+        ["column-letter", "column-consumer", "column-event", "column-place", "column-tries", "column-cause"],
+        [
+            (
+                first,
+                "welfare.directory",
+                "unionhall.membership.member.admitted.v1",
+                topic,
+                3,
+                "KeyError: 'organisation_id'",
+            )
+        ],
+    )
+    shown = capsys.readouterr().out
+    assert first in shown
+    assert "…" not in shown
+    cells = ["".join(line.split("│")[4].strip() for line in shown.splitlines() if "│" in line)]
+    assert topic in cells[0]
