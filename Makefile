@@ -3,13 +3,13 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) cli/pyproject.toml deploy/local/pyproject.toml
-SUITES := tests/unit tests/contract tests/architecture tests/integration tests/security tests/e2e
+SUITES := tests/unit tests/contract tests/architecture tests/k8s tests/integration tests/security tests/e2e
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo down test lint types architecture check bench faults soak compose-test compose-faults identity-test docs lock clean
+.PHONY: help demo down test lint types architecture check bench faults soak compose-test compose-faults identity-test k8s-check k8s-test docs lock clean
 
 help:  ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/ready: tools/setup $(wildcard locks/*.txt) $(MANIFESTS)
 	@tools/setup
@@ -54,6 +54,12 @@ compose-faults: .venv/ready  ## Kill every container once while people work, tak
 
 identity-test: .venv/ready  ## Sign in, refresh, rotate keys and sign out with Keycloak itself, through the gateway
 	@$(BIN)/python -m tests.identity $(ARGS)
+
+k8s-check: .venv/ready  ## Build deploy/k8s in every way, hold it against schemas, the code, compose and a linter
+	@$(BIN)/python -m tests.k8s check $(ARGS)
+
+k8s-test: .venv/ready  ## Bring all up on a cluster (KUBECONFIG), work with it, update and disturb it under traffic
+	@$(BIN)/python -m tests.k8s.trial $(ARGS)
 
 docs: .venv/ready  ## Write the generated pages anew, build the documentation into build/site
 	@mkdir -p build && $(BIN)/python -m tools.settings_page > build/settings.md && mv build/settings.md docs/settings.md

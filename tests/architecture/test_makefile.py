@@ -18,7 +18,7 @@ PROMISED = {
     "clean",
     "help",
 }
-_TARGET = re.compile(r"^([a-z][a-z-]*):(?!=)(.*)$", re.MULTILINE)
+_TARGET = re.compile(r"^([a-z][a-z0-9-]*):(?!=)(.*)$", re.MULTILINE)
 
 
 def targets_without_help(makefile: str) -> set[str]:

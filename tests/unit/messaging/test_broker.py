@@ -53,7 +53,9 @@ def test_with_one_the_broker_is_checked_and_we_say_who_we_are(certificate: Path)
 
 
 @pytest.mark.parametrize("file", ["ca.crt", "user.crt", "user.key"])
-def test_half_a_certificate_is_refused_and_never_becomes_a_plain_connection(certificate: Path, file: str) -> None:
+def test_half_a_certificate_is_refused_and_never_becomes_a_plain_connection(
+    certificate: Path, file: str
+) -> None:
     (certificate / file).unlink()
     with pytest.raises(CertificateProblem, match="cannot be used"):
         connection("kafka:9092", certificate)

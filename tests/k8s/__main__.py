@@ -1,0 +1,89 @@
+"""`python -m tests.k8s check`: builds deploy/k8s in every way and holds it against schemas, the code, compose and the house's rules.
+
+What it needs and how it comes by it is in tools.py. What cannot be had ends it with SKIPPED, which is a failure unless ALLOW_SKIP=1.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from tests.k8s import agreement, flows, hardening, linter, product, references, tools
+from tests.k8s.manifests import ROOT, Build, BuildFailed, builds
+from tests.k8s.schemas import Schemas
+
+
+def main(argv: Sequence[str]) -> int:
+    """0 when nothing was found and nothing skipped."""
+    if list(argv) != ["check"]:
+        print("usage: python -m tests.k8s check")
+        return 2
+    began = time.monotonic()
+    skipped: list[str] = []
+    try:
+        made = builds(tools.kustomize(), tools.BUILD / "combinations")
+    except BuildFailed as failed:
+        print(f"FAILED k8s-check: {failed}")
+        return 1
+    except tools.Missing as missing:
+        print(f"SKIPPED k8s-check: {missing}")
+        return 0 if os.environ.get("ALLOW_SKIP") == "1" else 1
+    print(f"builds: {len(made)}, documents: {sum(len(build.documents) for build in made)}")
+    found = [line for name, look in _checks(made) for line in _looked(name, look, skipped)]
+    for line in found:
+        print(f"  {line}")
+    print(
+        f"{'FAILED' if found else 'passed'} k8s-check in {time.monotonic() - began:.0f} s: {len(found)} found"
+    )
+    if skipped:
+        print(f"SKIPPED of k8s-check: {', '.join(skipped)}")
+    return 1 if found or (skipped and os.environ.get("ALLOW_SKIP") != "1") else 0
+
+
+def _checks(made: Sequence[Build]) -> Iterable[tuple[str, Callable[[], list[str]]]]:
+    listed, compose = flows.declared(), agreement.composed()
+    yield "schemas", lambda: _schemas(made)
+    yield "pods", lambda: _each(made, hardening.complaints)
+    yield "names", lambda: _each(made, references.complaints)
+    yield "code", lambda: _each(made, product.complaints)
+    yield "compose", lambda: _each(made, lambda build: agreement.complaints(build, compose))
+    yield "flows", lambda: _each(made, lambda build: flows.complaints(build, listed))
+    yield "linter", lambda: list(linter.complaints(tools.python(), made, tools.BUILD / "linted"))
+
+
+def _looked(name: str, look: Callable[[], list[str]], skipped: list[str]) -> list[str]:
+    began = time.monotonic()
+    try:
+        found = look()
+    except tools.Missing as missing:
+        print(f"SKIPPED {name}: {missing}")
+        skipped.append(name)
+        return []
+    print(f"{name}: {time.monotonic() - began:.1f} s, {len(found)} found", flush=True)
+    return [f"{name}: {line}" for line in found]
+
+
+def _each(made: Iterable[Build], look: Callable[[Build], list[str]]) -> list[str]:
+    """What `look` finds, each finding once with the first build that has it."""
+    found: dict[str, str] = {}
+    for build in made:
+        for line in look(build):
+            found.setdefault(line, build.name)
+    return [f"{line} ({build})" for line, build in found.items()]
+
+
+def _schemas(made: Iterable[Build]) -> list[str]:
+    schemas = Schemas(tools.kubernetes_schemas(), tools.definitions())
+    seen: set[str] = set()
+    found = []
+    for build in made:
+        for document in build.documents:
+            if (text := repr(document)) not in seen:
+                seen.add(text)
+                found += [f"{line} ({build.name})" for line in schemas.complaints(document)]
+    return found
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""What every pod must and must not: Kubernetes' own "restricted" rules, which the namespace enforces, and the house's above them."""
+
+from collections.abc import Iterator
+
+from shared.messaging.worker import GRACE
+from shared.web.app import GRACE_SECONDS
+from tests.k8s.given import given
+from tests.k8s.manifests import Build, Document, Workload
+
+_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
+_DRAIN = "UNIONHALL_DRAIN_SECONDS"
+
+
+def complaints(build: Build) -> list[str]:
+    """What a build breaks."""
+    found = [
+        f"{workload.name}: {what}" for workload in build.workloads for what in _workload(build, workload)
+    ]
+    return [*found, *_namespace(build), *_disruption(build)]
+
+
+def _workload(build: Build, workload: Workload) -> Iterator[str]:
+    yield from restricted(workload.pod)
+    yield from _house(workload)
+    if workload.kind == "Deployment":
+        yield from _updates(build, workload)
+
+
+def restricted(pod: Document) -> Iterator[str]:
+    """The Pod Security Standard "restricted", as far as a pod of ours could break it."""
+    for word in ("hostNetwork", "hostPID", "hostIPC"):
+        if pod.get(word):
+            yield f"{word} is set"
+    for volume in pod.get("volumes", ()):
+        if kinds := volume.keys() - {"name"} - _VOLUMES:
+            yield f"volume {volume['name']} is a {', '.join(sorted(kinds))}"
+    of_pod = pod.get("securityContext", {})
+    for container in (*pod.get("initContainers", ()), *pod["containers"]):
+        context = {**of_pod, **container.get("securityContext", {})}
+        name = container["name"]
+        if context.get("runAsNonRoot") is not True or not context.get("runAsUser"):
+            yield f"{name} may run as root"
+        if context.get("seccompProfile", {}).get("type") not in {"RuntimeDefault", "Localhost"}:
+            yield f"{name} has no seccomp profile"
+        if context.get("allowPrivilegeEscalation") is not False or context.get("privileged"):
+            yield f"{name} may gain privileges"
+        capabilities = context.get("capabilities", {})
+        if capabilities.get("drop") != ["ALL"] or capabilities.get("add"):
+            yield f"{name} keeps capabilities"
+        if any(port.get("hostPort") for port in container.get("ports", ())):
+            yield f"{name} takes a port of its node"
+
+
+def _house(workload: Workload) -> Iterator[str]:
+    pod, container = workload.pod, workload.container
+    if pod.get("automountServiceAccountToken") is not False:
+        yield "gets a token for the Kubernetes API"
+    if pod.get("enableServiceLinks") is not False:
+        yield "gets an environment variable for every Service"
+    if workload.is_ours and container["securityContext"].get("readOnlyRootFilesystem") is not True:
+        yield "may write to its image"
+    resources = container.get("resources", {})
+    if not {"cpu", "memory"} <= resources.get("requests", {}).keys() or "memory" not in resources.get(
+        "limits", {}
+    ):
+        yield "has no requests or no limit of memory"
+    image = container["image"]
+    if "@sha256:" not in image and (":" not in image or image.endswith(":latest")):
+        yield f"image {image} may be another one tomorrow"
+    for volume in pod.get("volumes", ()):
+        if "emptyDir" in volume and not {"medium", "sizeLimit"} <= (volume["emptyDir"] or {}).keys():
+            yield f"volume {volume['name']} could fill the disk of a node"
+    if workload.kind != "Job":
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if probe not in container:
+                yield f"has no {probe}"
+
+
+def _updates(build: Build, workload: Workload) -> Iterator[str]:
+    """No request and no work is lost when pods are replaced."""
+    rolling = workload.document["spec"].get("strategy", {}).get("rollingUpdate", {})
+    if rolling.get("maxUnavailable") != 0 or not rolling.get("maxSurge"):
+        yield "an update takes a pod away before another is ready"
+    grace = workload.pod.get("terminationGracePeriodSeconds", 30)
+    hook = workload.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    drain = float(given(build, workload).get(_DRAIN) or 0)
+    serves = workload.labels.get("app.kubernetes.io/component") == "http"
+    if serves and not (hook and drain):
+        yield "ends while requests still come"
+    needed = hook + drain + (GRACE_SECONDS if serves else GRACE)
+    if grace <= needed:
+        yield f"is killed after {grace} s, and may need {needed:g}"
+
+
+def _namespace(build: Build) -> Iterator[str]:
+    namespace = build.named("Namespace", "unionhall")
+    labels = namespace["metadata"].get("labels", {}) if namespace else {}
+    if labels.get("pod-security.kubernetes.io/enforce") != "restricted":
+        yield "the namespace does not enforce the restricted rules"
+    for document in build.documents:
+        # CustomResources and all else of ours live in the one namespace.
+        if document["kind"] != "Namespace" and document["metadata"].get("namespace") != "unionhall":
+            yield f"{document['kind']} {document['metadata']['name']} is outside the namespace"
+
+
+def _disruption(build: Build) -> Iterator[str]:
+    budgets = [budget["spec"]["selector"]["matchLabels"] for budget in build.of("PodDisruptionBudget")]
+    for workload in build.workloads:
+        covering = [labels for labels in budgets if labels.items() <= workload.labels.items()]
+        if workload.kind == "Deployment" and len(covering) != 1:
+            yield f"{workload.name} has {len(covering)} disruption budgets"
