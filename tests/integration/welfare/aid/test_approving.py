@@ -16,6 +16,7 @@ from shared.database.provision import DatabaseUrls
 from shared.kernel.errors import DomainError
 from shared.kernel.money import Fen
 from shared.security.policy import Caller, Post
+from shared.testing.waiting import eventually
 from tests.support.aid import Aid
 from tests.support.tokens import ISSUER
 from tests.support.welfare import Member, Unit, committed
@@ -319,3 +320,70 @@ async def test_the_budgets_row_is_locked_last(aid: Aid, database: Database) -> N
                     break
         await held.rollback()
     assert await approval is not None
+
+
+async def test_who_waits_for_a_budget_is_approved_in_one_transaction(
+    aid: Aid, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each for itself: who has changed meanwhile is left out, and of one member's cases only the first goes."""
+    programme, twice = await aid.programme(), await aid.member()
+    first, *good = [await aid.submitted(programme, await aid.member()) for _ in range(4)]
+    same = [await aid.submitted(await aid.programme(name=name), twice) for name in ("大病救助", "助学")]
+    stale = await aid.submitted(programme, await aid.member())
+    read, judged = grounds.read, 0
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal judged
+        found = await read(*arguments)
+        judged += 1
+        return found
+
+    async def so_many_judged(number: int) -> None:
+        await eventually(lambda: judged == number)
+
+    monkeypatch.setattr(grounds, "read", counted)
+    async with aid.welfare.connected() as holder:
+        held = holder.transaction()
+        await held.start()
+        await holder.execute("SELECT FROM budgets WHERE id = $1 FOR UPDATE", UUID(aid.budget_id))
+        leading = asyncio.create_task(_quick(database, aid, first))
+        await so_many_judged(1)
+        waiting = []
+        for number, case in enumerate((*good, *same, stale), 2):
+            waiting.append(asyncio.create_task(_quick(database, aid, case)))
+            await so_many_judged(number)
+        await holder.execute("UPDATE cases SET version = version + 1 WHERE id = $1", UUID(stale["id"]))
+        await held.commit()
+    outcomes = [await approval is not None for approval in (leading, *waiting)]
+    assert outcomes == [True, *[True] * len(good), True, False, False]
+    together = [UUID(case["id"]) for case in (*good, same[0])]
+    [row] = await aid.welfare.rows(
+        """
+        SELECT count(*) AS entries, count(DISTINCT xid) AS transactions FROM journal_entries
+        WHERE case_id = ANY ($1::uuid[])
+        """,
+        together,
+    )
+    assert (row["entries"], row["transactions"]) == (len(together), 1)
+    for case in (first, *good[1:]):
+        assert await _written(aid, case) == await _written(aid, good[0])
+    _, reserved, _ = await aid.budget()
+    assert reserved == sum(case["requested_fen"] for case in (first, *good, same[0]))
+
+
+async def test_a_budget_with_money_for_some_of_those_who_wait_serves_exactly_so_many(
+    aid: Aid, database: Database
+) -> None:
+    programme = await aid.programme()
+    cases = [await aid.submitted(programme, await aid.member()) for _ in range(12)]
+    allocated, _, _ = await aid.budget()
+    amount = cases[0]["requested_fen"]
+    async with aid.welfare.connected() as owner:
+        await owner.execute(
+            "UPDATE budgets SET reserved_fen = allocated_fen - $1 WHERE id = $2",
+            5 * amount,
+            UUID(aid.budget_id),
+        )
+    approvals = await asyncio.gather(*(_quick(database, aid, case) for case in cases))
+    assert sum(approval is not None for approval in approvals) == 5
+    assert (await aid.budget())[1] == allocated

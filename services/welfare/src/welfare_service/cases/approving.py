@@ -1,5 +1,6 @@
 """Approving a case, where many want one budget at once: read by one statement, judged, written by one statement.
 
+Who approves while others of the same budget are under way is written with all who wait (`shared.web.gathering`).
 The reading takes no lock. The writing locks the case, takes the member's turn, and goes on only if the case is the one that was
 judged and nothing else was granted to the member since; the budget is locked last. Whatever is not as it was, or is refused, is
 left to the ordinary transaction (`use_cases.approve`): that one judges anew under locks and says why.
@@ -7,7 +8,8 @@ left to the ordinary transaction (`use_cases.approve`): that one judges anew und
 
 # ruff: noqa: S608 -- the statement is made of constants
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -24,18 +26,20 @@ from shared.kernel.money import Fen
 from shared.observability.logs import request_id
 from shared.security.acting import By
 from shared.security.policy import Action, Caller
+from shared.web.gathering import Gathering
 from shared.web.session import HotStatement
 from welfare_service.cases import deciding, events, grounds
 from welfare_service.cases.domain import Act, AidCase, HistoryEntry
 from welfare_service.cases.grounds import Found
 from welfare_service.cases.use_cases import require_level
-from welfare_service.funds.domain import reservation
+from welfare_service.funds.domain import Entry, reservation
 from welfare_service.funds.repository import posting, values_of
 from welfare_service.membership_client import MemberDetail
 from welfare_service.programmes.repository import aid_before_sql, year_of
 
 _FIRST: Final = 2
-_PARAMETERS: Final = {
+#: Arrays, a value for each who approves; `nth` is the place in them.
+_EACH: Final = {
     "case": "uuid", "version": "int", "path": "text",
     "programme": "uuid", "kind": "text", "first": "date", "last": "date",
     "by_this": "date", "by_any": "date", "of_programme": "bigint", "of_kind": "bigint",
@@ -44,17 +48,26 @@ _PARAMETERS: Final = {
     "event_id": "uuid", "topic": "text", "key": "uuid", "type": "text", "sequence": "bigint", "source": "text",
     "time": "timestamptz", "payload": "bytea", "traceparent": "text",
 }  # fmt: skip
-_P: Final = {name: f"${_FIRST + place}::{kind}" for place, (name, kind) in enumerate(_PARAMETERS.items())}
+_P: Final = {name: f"(${_FIRST + place}::{kind}[])[nth]" for place, (name, kind) in enumerate(_EACH.items())}
 _AID: Final = aid_before_sql(
-    "aid_in_turn((SELECT member_id FROM c))", _P["programme"], _P["kind"], _P["first"], _P["last"]
+    "aid_in_turn(once.member_id)", _P["programme"], _P["kind"], _P["first"], _P["last"]
 )
-# The case is looked for by what comes out of `s`: the scope is set before row-level security asks for it. `c` is locked before
-# the turn is taken, as everywhere. If the budget has not enough, the division by zero undoes all of it.
-_APPROVE: Final = HotStatement(f""", c AS MATERIALIZED (
-    SELECT id, member_id FROM cases
-    WHERE id = (SELECT {_P["case"]} FROM s) AND version = {_P["version"]} AND path = {_P["path"]} FOR UPDATE
+# Cases are looked for by what comes out of `s`: the scope is set before row-level security asks for it. Locks are taken in one
+# order by all: cases by id, members' turns by id, the budget last. Of one member only the first goes: the other's sum would not
+# know of it. If the budget has not enough for all, the division by zero undoes all of it.
+_APPROVE: Final = HotStatement(f""", known AS MATERIALIZED (
+    SELECT n::int AS nth
+    FROM unnest((SELECT ${_FIRST}::uuid[] FROM s)) WITH ORDINALITY AS asked (id, n) ORDER BY asked.id
+), c AS MATERIALIZED (
+    SELECT nth, found.* FROM known, LATERAL (
+        SELECT id, member_id FROM cases WHERE id = {_P["case"]} AND version = {_P["version"]} AND path = {
+    _P["path"]
+} FOR UPDATE
+    ) AS found
+), once AS MATERIALIZED (
+    SELECT DISTINCT ON (member_id) nth, id, member_id FROM c ORDER BY member_id, nth
 ), fit AS MATERIALIZED (
-    SELECT c.id FROM c, ({_AID}) AS aid
+    SELECT nth, once.id FROM once, LATERAL ({_AID}) AS aid
     WHERE (aid.by_this, aid.by_any, aid.of_programme, aid.of_kind)
         IS NOT DISTINCT FROM ({_P["by_this"]}, {_P["by_any"]}, {_P["of_programme"]}, {_P["of_kind"]})
 ), u AS (
@@ -64,8 +77,8 @@ _APPROVE: Final = HotStatement(f""", c AS MATERIALIZED (
         approved_fen = {_P["granted"]}, approved_on = {_P["on"]}, budget_id = {_P["budget"]},
         approved_by_issuer = {_P["issuer"]}, approved_by_subject = {_P["subject"]}, version = version + 1,
         updated_at = {_P["at"]}
-    WHERE id = (SELECT id FROM fit)
-    RETURNING id, organisation_id, path, version
+    FROM fit WHERE cases.id = fit.id
+    RETURNING nth, cases.id, organisation_id, path, version
 ), h AS (
     INSERT INTO case_history
         (case_id, version, happening, stage, happened_at, on_date, organisation_id, actor_issuer, actor_subject, decision)
@@ -85,12 +98,36 @@ _APPROVE: Final = HotStatement(f""", c AS MATERIALIZED (
     RETURNING 1
 ), {
     posting(
-        _FIRST + len(_PARAMETERS),
-        "(SELECT count(*) FROM h) + (SELECT count(*) FROM a) + (SELECT count(*) FROM e) = 3",
+        _FIRST + len(_EACH),
+        '''u WHERE (SELECT count(*) FROM h) + (SELECT count(*) FROM a) + (SELECT count(*) FROM e)
+            = 3 * (SELECT count(*) FROM u)''',
     )
 }
-SELECT 1 / (SELECT count(*) FROM moved) AS approved FROM u
+SELECT nth, 1 / ((SELECT count(*) FROM moved) = (SELECT count(*) FROM u))::int AS approved FROM u
 """)
+
+
+class _Approving(NamedTuple):
+    """One approval: what it may see, and its values."""
+
+    scope: Scope
+    values: tuple[object, ...]
+    reserved: Entry
+
+
+async def _approve_all(place: tuple[Database, UUID], asked: Sequence[_Approving]) -> Sequence[bool]:
+    database, _ = place
+    # Each is judged by its own rights; the rows are named one by one.
+    scope = Scope(tuple(dict.fromkeys(path for one in asked for path in one.scope.paths)))
+    columns = zip(*(one.values for one in asked), strict=True)
+    entries = values_of([one.reserved for one in asked])
+    rows = await _APPROVE.fetch(database, scope, *(list(column) for column in columns), *entries)
+    approved = {row["nth"] for row in rows}
+    return [nth in approved for nth, _ in enumerate(asked, 1)]
+
+
+#: By the budget.
+_TOGETHER: Final = Gathering(_approve_all)
 
 
 async def approve(
@@ -110,11 +147,14 @@ async def approve(
         entry = _judged(found, caller, by, version, amount, detail)
     except DomainError:
         return None
+    case, budget_id = found.case, found.grounds.programme.budget_id
+    reserved = reservation(new_id(), budget_id, case.id, Fen(case.approved_fen or 0), by)
+    approving = _Approving(_scope(caller, found), _values(found, entry, by), reserved)
     try:
-        row = await _APPROVE.run(database, _scope(caller, found), *_values(found, entry, by))
+        is_approved = await _TOGETHER.ask((database, budget_id), approving)
     except (asyncpg.DivisionByZeroError, asyncpg.UniqueViolationError):
         return None
-    return None if row is None else found.case
+    return case if is_approved else None
 
 
 def _judged(
@@ -149,7 +189,6 @@ def _scope(caller: Caller, found: Found) -> Scope:
 def _values(found: Found, entry: HistoryEntry, by: By) -> tuple[object, ...]:
     """The parameters of the statement."""
     case, programme, before = found.case, found.grounds.programme, found.grounds.known.before
-    granted = Fen(case.approved_fen or 0)
     return (
         case.id,
         entry.version - 1,
@@ -162,12 +201,11 @@ def _values(found: Found, entry: HistoryEntry, by: By) -> tuple[object, ...]:
         by.today,
         case.due_on,
         case.levels_up,
-        granted,
+        case.approved_fen,
         programme.budget_id,
         by.issuer,
         by.subject,
         request_id.get(),
         orjson.dumps(entry.decision).decode(),
         *outbox_row(events.event_of(case, entry)),
-        *values_of(reservation(new_id(), programme.budget_id, case.id, granted, by)),
     )

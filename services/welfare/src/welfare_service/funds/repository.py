@@ -17,48 +17,36 @@ from shared.security.acting import By
 from welfare_service.funds.domain import Account, Budget, Entry, EntryKind, Figures, Line, Move
 from welfare_service.funds.tables import budgets, journal_entries, journal_lines
 
-#: Parameters of `posting`, in the order of `values_of`.
-_POSTED: Final = (
-    "uuid",
-    "text",
-    "date",
-    "timestamptz",
-    "text",
-    "text",
-    "uuid",
-    "text",
-    "uuid[]",
-    *("bigint[]",) * 4,
-    "int",
-    "uuid",
-)
+#: Parameters of `posting`, an array each, in the order of `values_of`: first of the entries, then of their moves.
+_OF_ENTRIES: Final = ("uuid", "text", "date", "timestamptz", "text", "text", "uuid", "text", "uuid")
+_OF_MOVES: Final = ("int", "int", "uuid", *("bigint",) * 4)
 
 
-def posting(first: int, after: str) -> str:
-    """The parts of a statement that write an entry; its parameters begin at $`first`, its last part `moved` gives its moves.
+def posting(first: int, among: str) -> str:
+    """The parts of a statement that write entries; its parameters begin at $`first`, its last part `moved` gives their moves.
 
-    `after` is a condition. It is asked, and the entry written, before the budgets' rows are touched: they are locked for the
-    rest of the statement and the commit alone. Fewer moves than the entry has, or a broken unique index, and the caller must
-    roll back and say why (`post`).
+    `among` is what follows FROM, with a column `nth`: the places, from 1, of the entries that are to be written. It is asked, and
+    the entries written, before the budgets' rows are touched: they are locked for the rest of the statement and the commit alone.
+    Fewer moves than the entries have, or a broken unique index, and the caller must roll back and say why (`post`).
     """
-    entry, kind, on, at, issuer, subject, case, reason, ids, *amounts, year, reverses = (
-        f"${place}::{type_}" for place, type_ in enumerate(_POSTED, first)
-    )
+    kinds = enumerate((*_OF_ENTRIES, *_OF_MOVES), first)
+    arrays = [f"${place}::{kind}[]" for place, kind in kinds]
+    entries, moves = arrays[: len(_OF_ENTRIES)], arrays[len(_OF_ENTRIES) :]
     return f"""
     entered AS (
         INSERT INTO journal_entries (id, kind, on_date, at, actor_issuer, actor_subject, case_id, reason, reverses)
-        SELECT {entry}, {kind}, {on}, {at}, {issuer}, {subject}, {case}, {reason}, {reverses} WHERE {after}
+        SELECT {", ".join(f"({entry})[nth]" for entry in entries)} FROM {among}
         RETURNING 1
     ), moved AS MATERIALIZED (
-        SELECT move.*, after.* FROM unnest({ids}, {", ".join(amounts)})
-            AS move (budget_id, allocated, reserved, paid, income),
-            LATERAL move_money(move.budget_id, {year}, move.allocated, move.reserved, move.paid)
+        SELECT move.*, after.* FROM unnest({", ".join(moves)})
+            AS move (nth, of_year, budget_id, allocated, reserved, paid, income),
+            LATERAL move_money(move.budget_id, move.of_year, move.allocated, move.reserved, move.paid)
                 AS after (version, available_fen, reserved_fen, paid_fen)
-        WHERE (SELECT count(*) FROM entered) = 1
+        WHERE (SELECT count(*) FROM entered) > 0 AND move.nth = ANY (ARRAY(SELECT nth FROM {among}))
     ), lines AS (
         INSERT INTO journal_lines
             (budget_id, version, account, entry_id, amount_fen, available_fen, reserved_fen, paid_fen)
-        SELECT moved.budget_id, moved.version, line.account, {entry}, line.amount,
+        SELECT moved.budget_id, moved.version, line.account, ({entries[0]})[moved.nth], line.amount,
             moved.available_fen, moved.reserved_fen, moved.paid_fen
         FROM moved CROSS JOIN LATERAL (VALUES
             ('outside', -moved.income), ('available', moved.allocated - moved.reserved - moved.paid),
@@ -68,18 +56,27 @@ def posting(first: int, after: str) -> str:
     )"""  # noqa: S608 - made of constants
 
 
-def values_of(entry: Entry) -> tuple[Any, ...]:
+def values_of(entries: Sequence[Entry]) -> list[list[Any]]:
     """The parameters of `posting`."""
-    columns = (
-        [getattr(move, name) for move in entry.moves]
-        for name in ("budget_id", "allocated_fen", "reserved_fen", "paid_fen", "income_fen")
-    )
-    by = entry.by
-    head = (entry.id, entry.kind.value, by.today, by.at, by.issuer, by.subject, entry.case_id, entry.reason)
-    return (*head, *columns, entry.year, entry.reverses)
+    heads = [
+        (
+            *(entry.id, entry.kind.value, entry.by.today, entry.by.at, entry.by.issuer, entry.by.subject),
+            *(entry.case_id, entry.reason, entry.reverses),
+        )
+        for entry in entries
+    ]
+    moves = [
+        (
+            *(nth, entry.year, move.budget_id),
+            *(move.allocated_fen, move.reserved_fen, move.paid_fen, move.income_fen),
+        )
+        for nth, entry in enumerate(entries, 1)
+        for move in entry.moves
+    ]
+    return [list(column) for rows in (heads, moves) for column in zip(*rows, strict=True)]
 
 
-_POST: Final = f"WITH {posting(1, 'true')} SELECT count(*) FROM moved"  # noqa: S608 - made of constants
+_POST: Final = f"WITH {posting(1, '(VALUES (1)) AS one (nth)')} SELECT count(*) FROM moved"  # noqa: S608 - made of constants
 _HELD: Final = """
     SELECT line.amount_fen FROM journal_entries entry
     JOIN journal_lines line ON line.entry_id = entry.id AND line.account = 'reserved'
@@ -166,7 +163,7 @@ async def post(session: WriteSession, entry: Entry) -> None:
     """Write an entry and change the figures of its budgets, or raise why not: Conflict, NotFound."""
     connection = await driver(session)
     try:
-        moved = await connection.fetchval(_POST, *values_of(entry))
+        moved = await connection.fetchval(_POST, *values_of([entry]))
     except asyncpg.UniqueViolationError as error:
         code = _TWICE.get(error.constraint_name or "")
         if code is None:
