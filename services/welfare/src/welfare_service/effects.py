@@ -19,6 +19,8 @@ from shared.messaging.projection import newest_wins
 from welfare_service.cases import handlers as cases
 from welfare_service.dossiers import handlers as dossiers
 from welfare_service.dossiers.repository import headed
+from welfare_service.funds import use_cases as funds
+from welfare_service.payouts import use_cases as payouts
 
 TOPICS: Final = (MEMBERS, ORGANISATIONS)
 #: The others change nothing here; they pass by in their thousands.
@@ -37,9 +39,13 @@ async def apply(session: WriteSession, events: Sequence[Received]) -> None:
         await dossiers.on_member_events(session, of_members)
     if dissolved:
         takeovers = await cases.takeovers(session, dissolved)
+        for unit, successor, path, _ in takeovers:
+            await payouts.hand_over(session, unit, successor, path)
         await cases.hand_over(session, takeovers)
-        for unit in takeovers:
-            await dossiers.hand_over(session, *unit)
+        for takeover in takeovers:
+            await dossiers.hand_over(session, *takeover)
+        for unit, successor, path, _ in takeovers:
+            await funds.hand_over(session, unit, successor, path)
 
 
 async def _follow(session: WriteSession, transferred: Sequence[Received]) -> None:

@@ -30,7 +30,7 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.publication import publication
 from shared.testing.clock import StoppedClock
 from shared.testing.waiting import Eventually
-from tests.support.aid import Aid
+from tests.support.aid import YEAR, Aid
 from tests.support.welfare import Member, Unit
 from welfare_service import effects
 from welfare_service.consumers import EFFECTS
@@ -226,6 +226,7 @@ async def test_cases_and_programmes_go_to_the_last_successor_in_any_order(
             await eventually(partial(_is_known, aid, event))
         await eventually(lambda: _stands(aid, "cases", waiting["id"], third))
         await eventually(lambda: _stands(aid, "programmes", programme["id"], third))
+        await eventually(lambda: _stands(aid, "budgets", aid.budget_id, third))
         await stream.send(*facts)
         other = await aid.member(at=third)
         await stream.send(member_event(contract.MemberWithdrawn, other, clock))
@@ -238,7 +239,9 @@ async def test_cases_and_programmes_go_to_the_last_successor_in_any_order(
     assert shown["organisation_id"] == str(third.id)
     await aid.welfare.call("GET", f"/cases/{waiting['id']}", by=aid.approver, expect=404)
     # The replica of units does not know of the dissolution yet: no new case may be left behind there.
-    late = await aid.case(await aid.programme(), await aid.member(), expect=409)
+    body = {"organisation_id": str(aid.unit.id), "year": YEAR, "source": "own", "name": "帮扶"}
+    money = await aid.welfare.call("POST", "/budgets", by=aid.treasurer, json=body, expect=201)
+    late = await aid.case(await aid.programme(budget_id=money["id"]), await aid.member(), expect=409)
     assert late["code"] == "stale-replica"
 
 

@@ -83,6 +83,11 @@ _HELD: Final = """
     WHERE entry.case_id = $1 AND entry.kind = 'reservation' AND line.budget_id = $2
 """
 _IN_ORDER: Final = text("SELECT id FROM budgets WHERE id = ANY(:ids) ORDER BY id FOR UPDATE")
+_HAND_OVER: Final = text("""
+    UPDATE budgets SET organisation_id = :successor, path = :path, name = name || ' · ' || coalesce(
+        (SELECT code FROM directory_organisations WHERE id = :unit), CAST(:unit AS text))
+    WHERE organisation_id = :unit RETURNING id
+""")
 _PATH: Final = "SELECT find_budget_path($1)"
 #: Why the same thing cannot be entered twice, by the index that says so.
 _TWICE: Final = {
@@ -152,6 +157,15 @@ async def page(
         if len(found) >= limit:
             break
     return found
+
+
+async def hand_over(session: WriteSession, unit: UUID, successor: UUID, path: str) -> list[UUID]:
+    """Let another unit keep the books of a dissolved one; the ids of its budgets.
+
+    Their names say whose they were: the other unit may have budgets of the same names.
+    """
+    values = {"unit": unit, "successor": successor, "path": path}
+    return list(await session.scalars(_HAND_OVER, values))
 
 
 async def lock_in_order(session: WriteSession, ids: Sequence[UUID]) -> None:

@@ -125,6 +125,12 @@ async def settle(session: WriteSession, budget_id: UUID, case_id: UUID, paid: Fe
     session.at_last(_within(session, budget_id, work))
 
 
+async def hand_over(session: WriteSession, unit: UUID, successor: UUID, path: str) -> None:
+    """A unit was dissolved: who takes over at `path` has its money and its books from now on."""
+    for budget_id in await repository.hand_over(session, unit, successor, path):
+        session.audit("budget.handed-over", "budget", budget_id, {"from": str(unit)}, path=path)
+
+
 async def budget_path(session: ReadSession, budget_id: UUID) -> str | None:
     """The path of a budget's unit, whether the caller sees it or not; None for no budget."""
     return await repository.path_of(session, budget_id)

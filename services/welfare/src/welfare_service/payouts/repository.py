@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, text
+from sqlalchemy import func, or_, select, text, update
 
 from shared.database.paths import in_subtree
 from shared.database.session import ReadSession, WriteSession
@@ -60,6 +60,15 @@ async def reach_cases(session: WriteSession, lines: Sequence[PayoutLine]) -> Non
     for path in paths:
         if not within.whole and not path.startswith(within.paths):
             await session.widen_scope(path)
+
+
+async def hand_over(session: WriteSession, unit: UUID, successor: UUID, path: str) -> list[UUID]:
+    """Let another unit have the batches of a dissolved one with what does not fit in them; the ids of the batches."""
+    now = {"organisation_id": successor, "path": path}
+    findings_of_unit = payout_findings.c.organisation_id == unit
+    await session.execute(update(payout_findings).where(findings_of_unit).values(now))
+    moved = update(payouts).where(payouts.c.organisation_id == unit).returning(payouts.c.id)
+    return list(await session.scalars(moved.values(now | {"version": payouts.c.version + 1})))
 
 
 async def get(session: ReadSession, payout_id: UUID) -> Payout:

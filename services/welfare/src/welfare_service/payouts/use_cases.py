@@ -166,6 +166,12 @@ async def take_result(
     )
 
 
+async def hand_over(session: WriteSession, unit: UUID, successor: UUID, path: str) -> None:
+    """A unit was dissolved: who takes over at `path` sends and closes its batches from now on."""
+    for payout_id in await repository.hand_over(session, unit, successor, path):
+        session.audit("payout.handed-over", "payout", payout_id, {"from": str(unit)}, path=path)
+
+
 async def instructions_file(
     session: WriteSession, caller: Caller, ring: KeyRing, payout_id: UUID
 ) -> tuple[Payout, bytes]:
