@@ -5,7 +5,7 @@ from uuid import UUID
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.caller import CurrentCaller
-from shared.web.change import Change
+from shared.web.change import Change, Once
 from shared.web.routing import api_router
 from shared.web.session import CurrentClock, Keys, Write
 from welfare_service.dossiers import deciding, repository, use_cases
@@ -103,15 +103,7 @@ async def list_reviews(dossier_id: UUID, session: Write, caller: CurrentCaller) 
 
 
 @router.post("/{dossier_id}/reviews/{review_id}/completion")
-async def complete(
-    dossier_id: UUID,
-    review_id: UUID,
-    body: CompletionBody,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-) -> ReviewReply:
+async def complete(dossier_id: UUID, review_id: UUID, body: CompletionBody, call: Once) -> ReviewReply:
     """Say what a review came to."""
-    by = By.caller(caller, clock.now())
-    review = await reviews.complete(session, caller, by, dossier_id, review_id, body.outcome)
+    review = await reviews.complete(call.session, call.caller, call.by, dossier_id, review_id, body.outcome)
     return ReviewReply.of(review)
