@@ -35,7 +35,6 @@ class RuleKey(StrEnum):
     CAP_PER_PERSON_YEAR = "cap_per_person_year"
     APPROVAL_LEVELS = "approval_levels"
     DUE_WORKING_DAYS = "due_working_days"
-    CERTIFICATE_MONTHS = "certificate_months"
     REVIEW_MONTHS = "review_months"
 
 
@@ -185,7 +184,6 @@ def _is_days(value: Value) -> bool:
 
 
 _AMOUNT: Final = _whole(1, MAX_FEN)
-_MONTHS: Final = _whole(1, 120)
 #: What each value must look like; ratios are permille of what they are measured by.
 _SCHEMAS: Final[Mapping[RuleKey, Callable[[Value], bool]]] = {
     RuleKey.DIBAO_LINE: _AMOUNT,
@@ -201,8 +199,7 @@ _SCHEMAS: Final[Mapping[RuleKey, Callable[[Value], bool]]] = {
     RuleKey.CAP_PER_PERSON_YEAR: _AMOUNT,
     RuleKey.APPROVAL_LEVELS: _is_levels,
     RuleKey.DUE_WORKING_DAYS: _is_days,
-    RuleKey.CERTIFICATE_MONTHS: _MONTHS,
-    RuleKey.REVIEW_MONTHS: _MONTHS,
+    RuleKey.REVIEW_MONTHS: _whole(1, 120),
 }
 
 
