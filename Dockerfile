@@ -43,5 +43,5 @@ USER 10001:10001
 WORKDIR /opt/unionhall/app
 EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["ready", "8080"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=300s --retries=3 CMD ["ready", "8080"]
 CMD ["app"]

@@ -31,11 +31,11 @@ def main() -> int:
 
 def _try(installation: Composed) -> None:
     with step("build"):
-        installation.compose("build", timeout=1800)
+        installation.build()
     for service in images.SERVICES:
         print("  " + images.check(service, installation.image(service)))
     with step("up --wait"):
-        installation.compose("up", "--detach", "--wait", "--wait-timeout", "300")
+        installation.compose("up", "--detach", "--wait", "--wait-timeout", "600")
     with step("first administrator"):
         root = installation.bootstrap()
     for said in asyncio.run(smoke.work(installation, root)):

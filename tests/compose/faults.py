@@ -153,7 +153,7 @@ class Trial:
 
     def _down_and_up(self) -> None:
         self.installation.compose("down")
-        self.installation.compose("up", "--detach", "--wait", "--wait-timeout", "300")
+        self.installation.compose("up", "--detach", "--wait", "--wait-timeout", "600")
 
     async def _judged(self, name: str, before: set[str], lives: Lives) -> None:
         began = time.monotonic()
@@ -222,8 +222,8 @@ def main() -> int:
         # A few desks do the work of many.
         settings = {"POSTGRES_PORT": str(free_port()), "UNIONHALL_RATE_LIMIT_PER_MINUTE": "60000"}
         with temporary(files, **settings) as installation:
-            installation.compose("build", timeout=1800)
-            installation.compose("up", "--detach", "--wait", "--wait-timeout", "300")
+            installation.build()
+            installation.compose("up", "--detach", "--wait", "--wait-timeout", "600")
             print("| step | s until all is ready | commands acknowledged | |\n|---|---|---|---|", flush=True)
             asyncio.run(Trial(installation).run(installation.bootstrap()))
         _nothing_left(installation)

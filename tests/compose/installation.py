@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator
@@ -23,6 +24,7 @@ FILES = ("docker-compose.yml", "tests/compose/identity.yml")
 TOKEN_SECONDS = 200
 #: Whole lines of a container's log that are shown when something fails.
 LOG_LINES = "40"
+BUILT = "--built"
 DOCKER = shutil.which("docker") or ""
 MAKE_SECRETS = Path(__file__).resolve().parents[2] / "deploy/compose/make-secrets"
 
@@ -119,7 +121,7 @@ class Composed:
         for path in (self.folder, self.folder / "public", public):
             path.chmod(0o755)
 
-    def compose(self, *words: str, timeout: float = 600, given: str | None = None) -> str:
+    def compose(self, *words: str, timeout: float = 900, given: str | None = None) -> str:
         """Run `docker compose`, `given` on its standard input; what it printed.
 
         Raises ComposeFailed with the logs of what is not well.
@@ -148,6 +150,11 @@ class Composed:
         if ran.returncode:
             raise ComposeFailed(f"{' '.join(words)}: {ran.stderr[-3000:]}\n{self._complaints()}")
         return ran.stdout
+
+    def build(self) -> None:
+        """All images. Left out with `--built` on the command line: they are there already."""
+        if BUILT not in sys.argv:
+            self.compose("build", timeout=1800)
 
     def image(self, service: str) -> str:
         """The image that compose uses for a service."""

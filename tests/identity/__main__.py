@@ -45,7 +45,7 @@ def _try(installation: Composed) -> Iterator[str]:
     }
     name = installation.image("keycloak")
     yield f"{name}: {image.ensure(name)}"
-    installation.compose("build", timeout=1800)
+    installation.build()
     yield "images built"
     installation.compose("up", "--detach", "--wait", "--wait-timeout", "600", *NEEDED)
     yield "up: Keycloak imported the realm and is ready, and so is the gateway"
