@@ -13,6 +13,7 @@ from sqlalchemy import text
 from shared.contracts.catalogue import full_registry
 from shared.contracts.envelope import Received, UnreadableEvent, read_record
 from shared.database.scope import Scope
+from shared.messaging.broker import leave
 from unionhall_cli.operations import services
 from unionhall_cli.options import Json, group
 from unionhall_cli.output import both, give_up, show_json, show_line, show_table
@@ -75,7 +76,7 @@ async def reader() -> AsyncIterator[AIOKafkaConsumer]:
     try:
         yield opened
     finally:
-        await opened.stop()
+        await leave(opened)
 
 
 async def partitions(topics: Sequence[str]) -> list[TopicPartition]:
