@@ -39,7 +39,7 @@ from shared.directory import replica
 from shared.testing.clock import StoppedClock
 from shared.testing.databases import DatabaseFactory
 from tests.support.membership import ROOT_ADMIN, bootstrap
-from tests.support.service import new_keys_file, settings_of
+from tests.support.service import new_keys_file, on_a_port, settings_of
 from tests.support.tokens import ISSUER, Issuer
 
 OWNERS: Final = ("membership", "welfare", "events")
@@ -215,8 +215,8 @@ async def opened(make_database: DatabaseFactory, folder: Path) -> AsyncIterator[
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             client = httpx.AsyncClient(transport=transport, base_url=f"http://{service}.test")
             world.clients[service] = await stack.enter_async_context(client)
-        owners = {f"all://{owner}.test": httpx.ASGITransport(apps[owner]) for owner in OWNERS}
-        apps["gateway"].state.http_client = await stack.enter_async_context(httpx.AsyncClient(mounts=owners))
+        for owner in OWNERS:
+            apps["gateway"].state.owners[owner] = await stack.enter_async_context(on_a_port(apps[owner]))
         kept = _Kept(world.logged)
         logging.getLogger().addHandler(kept)
         await _populate(world)

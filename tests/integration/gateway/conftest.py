@@ -1,25 +1,22 @@
 """A gateway on a database of its own, and an owner behind it that does what a test tells it to."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from gateway_service.app import build
 from gateway_service.settings import Settings
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
 from shared.testing.databases import DatabaseFactory
+from tests.support.service import on_a_port
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -40,21 +37,6 @@ class Owner:
             return await self.answer(request)
         self.bodies.append(await request.body())
         return JSONResponse({"owner": "membership"}, headers={"etag": '"3"', "x-request-id": "theirs"})
-
-
-@asynccontextmanager
-async def on_a_port(app: ASGIApp) -> AsyncIterator[str]:
-    """An application served on a port of its own; its address. Whoever made it runs its lifespan."""
-    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", access_log=False)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn sets a flag
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from tests.integration.gateway.aid_histories import (
     programme_event,
     registration_event,
 )
-from tests.integration.gateway.conftest import on_a_port
 from tests.integration.gateway.histories import FIRST_DAY, member_event, organisation_event
 from tests.integration.gateway.test_live import follow
 from tests.integration.gateway.test_views import post_event
+from tests.support.service import on_a_port
 from tests.support.tokens import Issuer
 
 PROVINCE, COUNTY, OTHER = new_id(), new_id(), new_id()

@@ -12,9 +12,9 @@ from shared.database.engine import Database
 from shared.database.scope import Scope
 from shared.directory import replica
 from shared.kernel.ids import new_id
-from tests.integration.gateway.conftest import on_a_port
 from tests.integration.gateway.histories import FIRST_DAY, member_event, organisation_event
 from tests.integration.gateway.test_views import post_event
+from tests.support.service import on_a_port
 from tests.support.tokens import Issuer
 
 PROVINCE, COUNTY, OTHER = new_id(), new_id(), new_id()

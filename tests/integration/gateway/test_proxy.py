@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gateway_service.proxy.documents import merge
 from shared.web import body
-from tests.integration.gateway.conftest import Owner, on_a_port
+from tests.integration.gateway.conftest import Owner
+from tests.support.service import on_a_port
 from tests.support.tokens import Issuer
 
 
@@ -125,6 +126,88 @@ async def test_only_what_may_be_repeated_is_sent_twice(
     server.close()
     assert answer.json()["code"] == "owner-down"
     assert connections == tries
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "tries"),
+    [("GET", {}, 2), ("PUT", {}, 1), ("DELETE", {}, 1), ("PUT", {"Idempotency-Key": "k-12345678"}, 2)],
+)
+async def test_a_kept_connection_that_breaks_is_no_reason_to_repeat_more(
+    gateway: httpx.AsyncClient, me: dict[str, str], method: str, headers: dict[str, str], tries: int
+) -> None:
+    asked: list[bytes] = []
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            asked.append(head.split(b" ")[0])
+            if len(asked) > 1:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    gateway._transport.app.state.owners["membership"] = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    assert (await gateway.get("/api/v1/members", headers=me)).status_code == 200
+    answer = await gateway.request(method, "/api/v1/members", headers=me | headers)
+    server.close()
+    assert answer.json()["code"] == "owner-down"
+    assert asked == [b"GET", *[method.encode()] * tries]
+
+
+@pytest.mark.parametrize("size", [5, 3_000_000])
+async def test_bodies_and_headers_pass_as_they_are(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str], size: int
+) -> None:
+    async def echo(request: Request) -> Response:
+        body = await request.body()
+        reply = StreamingResponse(
+            pieces(body), 207, {"content-encoding": "gzip", "location": "/api/v1/x?a=%20"}
+        )
+        reply.headers.append("set-cookie", "a=1; Path=/")
+        reply.headers.append("set-cookie", "b=2; Path=/")
+        reply.headers["x-name"] = "x" * 9_000
+        if request.headers.get("content-length"):
+            reply.headers["content-length"] = request.headers["content-length"]
+        return reply
+
+    async def pieces(body: bytes) -> AsyncIterator[bytes]:
+        for begin in range(0, len(body), 100_000):
+            yield body[begin : begin + 100_000]
+
+    owner.answer = echo
+    content = bytes(range(250)) * (size // 250 + 1)
+    url = "/api/v1/rosters/a%20b%25%E4%BC%9A?q=%E4%BC%9A&x=a+b&y=%2F"
+    async with (
+        on_a_port(gateway._transport.app) as address,  # type: ignore[attr-defined]
+        httpx.AsyncClient(base_url=address, trust_env=False) as client,
+    ):
+        for sent in (content, pieces(content)):
+            name = "会".encode()
+            headers = [*me.items(), ("x-name", name), ("expect", "100-continue"), ("cookie", "c=3")]
+            async with client.stream("POST", url, content=sent, headers=headers) as answer:  # type: ignore[arg-type]
+                assert b"".join([piece async for piece in answer.aiter_raw()]) == content
+            assert (answer.status_code, answer.headers["content-encoding"]) == (207, "gzip")
+            assert answer.headers["location"] == "/api/v1/x?a=%20"
+            assert answer.headers.get_list("set-cookie") == ["a=1; Path=/", "b=2; Path=/"]
+    for passed in [seen for seen in owner.seen if seen["path"] != "/openapi.json"]:
+        assert passed["path"] == "/api/v1/rosters/a b%会"
+        assert passed["query"] == "q=%E4%BC%9A&x=a+b&y=%2F"
+        assert (passed["x-name"].encode("latin-1"), passed["cookie"]) == (name, "c=3")
+        assert "expect" not in passed
+        assert "user-agent" in passed
+
+
+async def test_what_an_owner_redirects_to_is_the_clients_to_follow(
+    gateway: httpx.AsyncClient, owner: Owner, me: dict[str, str]
+) -> None:
+    async def elsewhere(_: Request) -> Response:
+        return Response(status_code=302, headers={"location": "/identity/elsewhere"})
+
+    owner.answer = elsewhere
+    answer = await gateway.get("/api/v1/members", headers=me)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/identity/elsewhere")
+    assert len([seen for seen in owner.seen if seen["path"] != "/openapi.json"]) == 1
 
 
 async def test_an_answer_that_breaks_off_does_not_look_whole(

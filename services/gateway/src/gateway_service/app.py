@@ -111,7 +111,7 @@ async def _stop(app: FastAPI) -> None:
     with suppress(asyncio.CancelledError):
         await app.state.documents_task
     await app.state.live.stop()
-    await app.state.http_client.aclose()
+    await app.state.http_client.close()
 
 
 if __name__ == "__main__":

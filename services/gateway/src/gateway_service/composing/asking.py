@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx
 import orjson
+from aiohttp import ClientError, ClientSession
 from starlette.requests import Request
 
 from gateway_service.composing.schemas import MissingPart
@@ -80,33 +80,36 @@ async def ask_all(request: Request, deadline: float, *questions: Question) -> li
 
 async def _ask(request: Request, deadline: float, question: Question) -> Answer:
     state = request.app.state
-    client: httpx.AsyncClient = state.http_client
+    client: ClientSession = state.http_client
     try:
-        async with asyncio.timeout_at(deadline):
-            found = await client.request(
+        async with (
+            asyncio.timeout_at(deadline),
+            client.request(
                 "GET" if question.body is None else "POST",
                 state.owners[question.owner] + question.path,
                 params=question.params,
-                content=None if question.body is None else orjson.dumps(question.body),
+                data=None if question.body is None else orjson.dumps(question.body),
                 headers=_headers(request, question),
-            )
-    except (TimeoutError, httpx.TimeoutException):
+                allow_redirects=False,
+            ) as found,
+        ):
+            return _read(question.owner, found.status, await found.read(), found.headers.get("etag"))
+    except TimeoutError:
         return Answer(question.owner, None, "owner-slow")
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except ClientError:
         return Answer(question.owner, None, "owner-down")
-    return _read(question.owner, found)
 
 
-def _read(owner: str, found: httpx.Response) -> Answer:
-    if found.status_code != 200:
-        return Answer(owner, None, _REASONS.get(found.status_code, "owner-failed"))
+def _read(owner: str, status: int, body: bytes, etag: str | None) -> Answer:
+    if status != 200:
+        return Answer(owner, None, _REASONS.get(status, "owner-failed"))
     try:
-        value = orjson.loads(found.content)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
         return Answer(owner, None, "owner-unreadable")
-    return Answer(owner, value, etag=found.headers.get("etag"))
+    return Answer(owner, value, etag=etag)
 
 
 def _headers(request: Request, question: Question) -> dict[str, str]:

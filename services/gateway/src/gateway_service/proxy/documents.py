@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Final
 
-import httpx
+import orjson
+from aiohttp import ClientError, ClientSession, ClientTimeout
 
 _log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 30
+_TIMEOUT: Final = ClientTimeout(total=5)
 _SECTIONS: Final = ("schemas", "securitySchemes", "parameters", "responses", "requestBodies", "headers")
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
 
@@ -78,7 +80,7 @@ def _replace_references(node: Any, new_names: Mapping[str, str]) -> Any:
 class OwnersDocuments:
     """Keeps the newest document that each owner gave; one that is down keeps its last."""
 
-    def __init__(self, client: httpx.AsyncClient, owners: Mapping[str, str]) -> None:
+    def __init__(self, client: ClientSession, owners: Mapping[str, str]) -> None:
         """`owners`: name → base URL."""
         self._client = client
         self._owners = owners
@@ -93,8 +95,9 @@ class OwnersDocuments:
 
     async def _read(self, name: str, url: str) -> None:
         try:
-            answer = await self._client.get(f"{url}/openapi.json", timeout=5)
-            answer.raise_for_status()
-            self.documents[name] = answer.json()
-        except (httpx.HTTPError, ValueError) as wrong:
+            async with self._client.get(
+                f"{url}/openapi.json", timeout=_TIMEOUT, allow_redirects=False, raise_for_status=True
+            ) as answer:
+                self.documents[name] = orjson.loads(await answer.read())
+        except (ClientError, TimeoutError, orjson.JSONDecodeError) as wrong:
             _log.warning("no API document from owner", extra={"owner": name, "cause": type(wrong).__name__})

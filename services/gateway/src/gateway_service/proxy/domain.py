@@ -54,21 +54,28 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 #: Who somebody is follows from the token; what a client claims about it in headers goes no further. The rest is set anew.
-_DROPPED: Final = frozenset({"host", "forwarded", "x-real-ip", "x-request-id", "traceparent", "tracestate"})
+#: Whoever waits for leave to send a body (`expect`) gets it from the gateway, when that reads the body.
+_DROPPED: Final = _HOP_BY_HOP | {
+    "host",
+    "expect",
+    "forwarded",
+    "x-real-ip",
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+}
 _DROPPED_PREFIXES: Final = ("x-forwarded-", "x-unionhall-", "x-auth-", "x-user-")
-#: The gateway's own frame sets these on every reply.
-_FRAMED: Final = frozenset(
-    {
-        "x-request-id",
-        "x-content-type-options",
-        "x-frame-options",
-        "referrer-policy",
-        "cross-origin-opener-policy",
-        "cross-origin-resource-policy",
-        "date",
-        "server",
-    }
-)
+#: Kept from the client: what is between two neighbours, and what the gateway's own frame sets on every reply.
+_NOT_SHOWN: Final = frozenset(name.encode() for name in _HOP_BY_HOP) | {
+    b"x-request-id",
+    b"x-content-type-options",
+    b"x-frame-options",
+    b"referrer-policy",
+    b"cross-origin-opener-policy",
+    b"cross-origin-resource-policy",
+    b"date",
+    b"server",
+}
 
 
 def _segments(path: str) -> list[str] | None:
@@ -111,23 +118,22 @@ def route(method: str, path: str, *, keyed: bool) -> Passed | None:
     return Passed(owner, is_file, may_repeat=method in {"GET", "HEAD"} or keyed)
 
 
-def request_headers(headers: Iterable[tuple[str, str]], added: Headers) -> Headers:
+def request_headers(headers: Iterable[tuple[bytes, bytes]], added: Headers) -> Headers:
     """The headers that an owner sees. Names in lower case."""
-    listed = list(headers)
+    listed = [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in headers]
     named = {
-        name.strip().lower()
-        for key, value in listed
-        if key.lower() == "connection"
-        for name in value.split(",")
+        name.strip().lower() for key, value in listed if key == "connection" for name in value.split(",")
     }
+    dropped = _DROPPED | named if named else _DROPPED
     kept = [
         (name, value)
         for name, value in listed
-        if name not in _HOP_BY_HOP | _DROPPED | named and not name.startswith(_DROPPED_PREFIXES)
+        if name not in dropped and not name.startswith(_DROPPED_PREFIXES)
     ]
     return [*kept, *added]
 
 
-def response_headers(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The headers of an owner's answer that the client sees."""
-    return [(name.lower(), value) for name, value in headers if name.lower() not in _HOP_BY_HOP | _FRAMED]
+def response_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of an owner's answer that the client sees, as the owner wrote them."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    return [(name, value) for name, value in lowered if name not in _NOT_SHOWN]
