@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+
 from tests.compose.installation import Composed, ComposeFailed, engine_answers, temporary
 from tests.identity import image, passage
 
@@ -27,7 +29,7 @@ def main() -> int:
         with temporary(FILES, COMPOSE_PROFILES="identity", KEYCLOAK_DEMO="yes") as installation:
             for said in _try(installation):
                 print(f"{time.monotonic() - began:6.1f} s  {said}", flush=True)
-    except (ComposeFailed, AssertionError) as failure:
+    except (ComposeFailed, AssertionError, httpx.HTTPError) as failure:
         print(f"FAILED identity-test: {failure}")
         return 1
     print(f"passed identity-test in {time.monotonic() - began:.0f} s")
