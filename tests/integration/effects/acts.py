@@ -41,9 +41,11 @@ async def programme(house: House, office: Office) -> dict[str, Any]:
     return found
 
 
-async def submitted(house: House, office: Office, of: dict[str, Any], member: UUID) -> dict[str, Any]:
+async def submitted(
+    house: House, office: Office, of: dict[str, Any], member: UUID, **fields: Any
+) -> dict[str, Any]:
     """A case that waits for a decision."""
-    body = application(of, member_id=str(member))
+    body = application(of, member_id=str(member), **fields)
     made = await house.call("welfare", "POST", "/cases", by=office["welfare_officer"], json=body, expect=201)
     return await case_step(house, made, "submission", office["welfare_officer"])
 

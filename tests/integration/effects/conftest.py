@@ -71,6 +71,7 @@ async def house(
         await house.replicated("directory_organisations", id=root_id)
         await house.replicated("directory_posts", subject=ROOT_ADMIN)
         await house.fresh()
+        await house.listening()
         await house.call(
             "welfare", "POST", "/rules/defaults", by=ROOT_ADMIN, json={"organisation_id": str(root_id)}
         )

@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from events_service import effects as events_effects
 from shared.contracts.envelope import Topic
 from shared.database.provision import DatabaseUrls
 from shared.kernel.clock import china_date
@@ -27,6 +28,7 @@ from tests.integration.membership.members.people import admitted, number
 from tests.support.membership import ROOT_ADMIN, Federation
 from tests.support.tokens import ISSUER, Issuer
 from tests.support.welfare import Unit, Welfare
+from welfare_service import effects as welfare_effects
 
 Probe = Callable[[], Awaitable[Any]]
 #: Every service that keeps a replica of units and posts.
@@ -164,6 +166,17 @@ class House:
                 return bool(await self.rows(service, known, f"{service}.directory"))
 
             await eventually(is_fresh, timeout=2 * _DEADLINE)
+
+    async def listening(self) -> None:
+        """Wait until the consumers of effects know where they stand: a new one hears nothing of what was said before."""
+        known = "SELECT 1 FROM consumer_offsets WHERE consumer = $1 HAVING count(*) = $2"
+        for service, topics in (("welfare", welfare_effects.TOPICS), ("events", events_effects.TOPICS)):
+            partitions = sum(topic.partitions for topic in topics)
+
+            async def is_listening(service: str = service, partitions: int = partitions) -> bool:
+                return bool(await self.rows(service, known, f"{service}.effects", partitions))
+
+            await eventually(is_listening, timeout=2 * _DEADLINE)
 
     async def unit(self, parent: Unit | None = None) -> Unit:
         """A new unit, known everywhere."""

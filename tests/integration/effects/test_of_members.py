@@ -1,12 +1,19 @@
 """What happens to a member, read in membership's topics by welfare, the events service and the gateway: each effect once."""
 
+import os
+import time
 from typing import Any
 from uuid import UUID
+
+import pytest
 
 from shared.contracts.membership import MEMBERS
 from tests.integration.effects import acts
 from tests.integration.effects.house import House
 from tests.support.aid import application
+
+#: Processes that want to run, for each processor: beyond that times of a clock on the wall say nothing.
+_CROWDED = 4
 
 
 async def test_who_leaves_gives_up_the_seat_and_somebody_looks_at_dossier_and_case(house: House) -> None:
@@ -52,6 +59,29 @@ async def test_who_leaves_gives_up_the_seat_and_somebody_looks_at_dossier_and_ca
     assert row["n"] == 4
 
 
+async def test_an_effect_is_there_within_a_second(house: House) -> None:
+    """The best of three: what else the machine has to do says nothing of the way that a fact takes."""
+    if os.getloadavg()[0] > _CROWDED * (os.cpu_count() or 1):
+        pytest.skip("others wait for this machine")
+    office = await house.office()
+    of, took = await acts.programme(house, office), []
+    for _ in range(3):
+        member, subject, _ = await house.member(office)
+        case = await acts.submitted(house, office, of, member)
+        activity = await acts.activity(house, office)
+        await acts.registered(house, activity, subject)
+        await house.step(member, "withdrawal", office["registrar"])
+        began = time.monotonic()
+
+        async def is_seen(activity: str = activity, case: Any = case, member: UUID = member) -> bool:
+            is_flagged = (await acts.flag(house, case))[0] == "member-withdrawn"
+            return is_flagged and (await acts.statuses(house, activity))[member] == "cancelled"
+
+        await house.seen("left: seat given up and case flagged", is_seen)
+        took.append(time.monotonic() - began)
+    assert min(took) < 1, took
+
+
 async def test_a_transfer_changes_who_sees_what_everywhere(house: House) -> None:
     old, new = await house.office(), await house.office()
     member, subject, document = await house.member(old)
@@ -82,12 +112,23 @@ async def test_a_transfer_changes_who_sees_what_everywhere(house: House) -> None
     assert (await acts.registered(house, activity, subject))["status"] == "confirmed"
 
 
-async def test_aid_class_and_attendance_are_in_the_timeline(house: House) -> None:
+async def test_aid_is_income_and_aid_class_and_attendance_are_in_the_timeline(house: House) -> None:
     office = await house.office()
     member, subject, document = await house.member(office)
-    await acts.classified(house, office, await acts.dossier(house, office, document))
-    case = await acts.submitted(house, office, await acts.programme(house, office), member)
-    await acts.paid(house, office, case)
+    made = await acts.dossier(house, office, document)
+    await acts.classified(house, office, made)
+    of, path = await acts.programme(house, office), f"/dossiers/{made['id']}/assessment"
+    for fen in (300_000, 200_000):
+        case = await acts.submitted(house, office, of, member, requested_fen=fen)
+        await acts.paid(house, office, case)
+    # By the rules that an installation begins with, aid is income of the household unless it is a small gift.
+    assessed = await house.call("welfare", "GET", path, by=office["welfare_officer"])
+    counted = {line["code"]: line["amount_fen"] for line in assessed["lines"]}
+    assert (counted["aid"], counted["aid-not-counted"], counted["total-income"]) == (
+        300_000,
+        200_000,
+        300_000,
+    )
     activity = await acts.activity(house, office)
     await acts.registered(house, activity, subject)
     body = {"member_id": str(member)}
