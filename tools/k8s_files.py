@@ -1,4 +1,4 @@
-"""Writes the files of deploy/k8s that say once more what is said elsewhere: the topics of the contracts, the alerts of Prometheus.
+"""Writes what deploy/k8s says once more and is said elsewhere: the topics of the contracts, the alerts of Prometheus.
 
 `python -m tools.k8s_files`; `make k8s-check` says when it is due.
 """

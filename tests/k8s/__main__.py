@@ -1,12 +1,13 @@
-"""`python -m tests.k8s check`: builds deploy/k8s in every way and holds it against schemas, the code, compose and the house's rules.
+"""`python -m tests.k8s check`: builds deploy/k8s in every way, holds it against schemas, the code, compose and the house's rules.
 
-What it needs and how it comes by it is in tools.py. What cannot be had ends it with SKIPPED, which is a failure unless ALLOW_SKIP=1.
+What it needs and how it comes by it is in tools.py. What cannot be had is SKIPPED, which is a failure unless ALLOW_SKIP=1.
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from tests.k8s import agreement, flows, hardening, linter, product, references, tools
 from tests.k8s.manifests import ROOT, Build, BuildFailed, builds
@@ -15,8 +16,8 @@ from tests.k8s.schemas import Schemas
 
 def main(argv: Sequence[str]) -> int:
     """0 when nothing was found and nothing skipped."""
-    if list(argv) != ["check"]:
-        print("usage: python -m tests.k8s check")
+    if not argv or argv[0] != "check" or set(argv[1:]) - set(CHECKS):
+        print(f"usage: python -m tests.k8s check [{'] ['.join(CHECKS)}]")
         return 2
     began = time.monotonic()
     skipped: list[str] = []
@@ -29,7 +30,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"SKIPPED k8s-check: {missing}")
         return 0 if os.environ.get("ALLOW_SKIP") == "1" else 1
     print(f"builds: {len(made)}, documents: {sum(len(build.documents) for build in made)}")
-    found = [line for name, look in _checks(made) for line in _looked(name, look, skipped)]
+    chosen = argv[1:] or CHECKS
+    found = [line for name in chosen for line in _looked(name, partial(CHECKS[name], made), skipped)]
     for line in found:
         print(f"  {line}")
     print(
@@ -38,17 +40,6 @@ def main(argv: Sequence[str]) -> int:
     if skipped:
         print(f"SKIPPED of k8s-check: {', '.join(skipped)}")
     return 1 if found or (skipped and os.environ.get("ALLOW_SKIP") != "1") else 0
-
-
-def _checks(made: Sequence[Build]) -> Iterable[tuple[str, Callable[[], list[str]]]]:
-    listed, compose = flows.declared(), agreement.composed()
-    yield "schemas", lambda: _schemas(made)
-    yield "pods", lambda: _each(made, hardening.complaints)
-    yield "names", lambda: _each(made, references.complaints)
-    yield "code", lambda: _each(made, product.complaints)
-    yield "compose", lambda: _each(made, lambda build: agreement.complaints(build, compose))
-    yield "flows", lambda: _each(made, lambda build: flows.complaints(build, listed))
-    yield "linter", lambda: list(linter.complaints(tools.python(), made, tools.BUILD / "linted"))
 
 
 def _looked(name: str, look: Callable[[], list[str]], skipped: list[str]) -> list[str]:
@@ -82,6 +73,32 @@ def _schemas(made: Iterable[Build]) -> list[str]:
                 seen.add(text)
                 found += [f"{line} ({build.name})" for line in schemas.complaints(document)]
     return found
+
+
+def _compose(made: Iterable[Build]) -> list[str]:
+    compose = agreement.composed()
+    return _each(made, lambda build: agreement.complaints(build, compose))
+
+
+def _flows(made: Iterable[Build]) -> list[str]:
+    listed = flows.declared()
+    return _each(made, lambda build: flows.complaints(build, listed))
+
+
+def _linter(made: Iterable[Build]) -> list[str]:
+    return linter.complaints(tools.python(), made, tools.BUILD / "linted")
+
+
+#: In this order; `make k8s-check ARGS="names flows"` runs some.
+CHECKS: Mapping[str, Callable[[Sequence[Build]], list[str]]] = {
+    "schemas": _schemas,
+    "pods": lambda made: _each(made, hardening.complaints),
+    "names": lambda made: _each(made, references.complaints),
+    "code": lambda made: _each(made, product.complaints),
+    "compose": _compose,
+    "flows": _flows,
+    "linter": _linter,
+}
 
 
 if __name__ == "__main__":

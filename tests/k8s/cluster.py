@@ -31,6 +31,7 @@ IMAGES: Final = tuple(f"unionhall/{service}:0.1.0" for service in SERVICES)
 SERVERS: Final = ("postgres:18", "apache/kafka:4.3.1")
 _CERTIFICATES: Final = "/public/identity/realms/unionhall/protocol/openid-connect"
 _PATIENCE: Final = "--timeout=300s"
+KUBECTL: Final = shutil.which("kubectl") or "kubectl"
 
 
 class ClusterFailed(AssertionError):
@@ -39,9 +40,9 @@ class ClusterFailed(AssertionError):
 
 def answers() -> bool:
     """Whether there is a cluster to test with."""
-    asked = ["kubectl", "get", "--raw", "/readyz", "--request-timeout=5s"]
+    asked = [KUBECTL, "get", "--raw", "/readyz", "--request-timeout=5s"]
     return (
-        shutil.which("kubectl") is not None
+        shutil.which(KUBECTL) is not None
         and subprocess.run(asked, capture_output=True, check=False).returncode == 0
     )
 
@@ -77,7 +78,7 @@ class Cluster:
     def kubectl(self, *words: str, given: str | None = None, timeout: float = 600) -> str:
         """What it printed. Raises ClusterFailed."""
         ran = subprocess.run(
-            ["kubectl", "--namespace", "unionhall", *words],
+            [KUBECTL, "--namespace", "unionhall", *words],
             input=given, capture_output=True, text=True, check=False, timeout=timeout,
         )  # fmt: skip
         if ran.returncode:
@@ -154,7 +155,7 @@ class Cluster:
         return True
 
     def _complaints(self) -> str:
-        asked = ["kubectl", "--namespace", "unionhall", "get", "pods", "-o", "wide"]
+        asked = [KUBECTL, "--namespace", "unionhall", "get", "pods", "-o", "wide"]
         told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
         waiting = [
             line.split()[0]
@@ -164,7 +165,7 @@ class Cluster:
         for pod in waiting[:4]:
             for words in (["logs", "--tail=15", pod], ["describe", "pod", pod]):
                 seen = subprocess.run(
-                    ["kubectl", "--namespace", "unionhall", *words],
+                    [KUBECTL, "--namespace", "unionhall", *words],
                     capture_output=True,
                     text=True,
                     check=False,

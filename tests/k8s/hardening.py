@@ -1,4 +1,4 @@
-"""What every pod must and must not: Kubernetes' own "restricted" rules, which the namespace enforces, and the house's above them."""
+"""What every pod must and must not: Kubernetes' own "restricted" rules, which the namespace enforces, and the house's."""
 
 from collections.abc import Iterator
 
@@ -37,18 +37,21 @@ def restricted(pod: Document) -> Iterator[str]:
     of_pod = pod.get("securityContext", {})
     for container in (*pod.get("initContainers", ()), *pod["containers"]):
         context = {**of_pod, **container.get("securityContext", {})}
-        name = container["name"]
-        if context.get("runAsNonRoot") is not True or not context.get("runAsUser"):
-            yield f"{name} may run as root"
-        if context.get("seccompProfile", {}).get("type") not in {"RuntimeDefault", "Localhost"}:
-            yield f"{name} has no seccomp profile"
-        if context.get("allowPrivilegeEscalation") is not False or context.get("privileged"):
-            yield f"{name} may gain privileges"
-        capabilities = context.get("capabilities", {})
-        if capabilities.get("drop") != ["ALL"] or capabilities.get("add"):
-            yield f"{name} keeps capabilities"
-        if any(port.get("hostPort") for port in container.get("ports", ())):
-            yield f"{name} takes a port of its node"
+        yield from (f"{container['name']} {what}" for what in _container(container, context))
+
+
+def _container(container: Document, context: Document) -> Iterator[str]:
+    if context.get("runAsNonRoot") is not True or not context.get("runAsUser"):
+        yield "may run as root"
+    if context.get("seccompProfile", {}).get("type") not in {"RuntimeDefault", "Localhost"}:
+        yield "has no seccomp profile"
+    if context.get("allowPrivilegeEscalation") is not False or context.get("privileged"):
+        yield "may gain privileges"
+    capabilities = context.get("capabilities", {})
+    if capabilities.get("drop") != ["ALL"] or capabilities.get("add"):
+        yield "keeps capabilities"
+    if any(port.get("hostPort") for port in container.get("ports", ())):
+        yield "takes a port of its node"
 
 
 def _house(workload: Workload) -> Iterator[str]:
@@ -67,12 +70,17 @@ def _house(workload: Workload) -> Iterator[str]:
     image = container["image"]
     if "@sha256:" not in image and (":" not in image or image.endswith(":latest")):
         yield f"image {image} may be another one tomorrow"
-    for volume in pod.get("volumes", ()):
+    yield from _bounded(workload)
+
+
+def _bounded(workload: Workload) -> Iterator[str]:
+    """What it may take of its node, and whether anybody looks after it."""
+    for volume in workload.pod.get("volumes", ()):
         if "emptyDir" in volume and not {"medium", "sizeLimit"} <= (volume["emptyDir"] or {}).keys():
             yield f"volume {volume['name']} could fill the disk of a node"
     if workload.kind != "Job":
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            if probe not in container:
+            if probe not in workload.container:
                 yield f"has no {probe}"
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from tests.k8s.manifests import FOLDER, OVERLAYS, Build
 CONFIGURATION = FOLDER / "checkov.yaml"
 
 
-def complaints(python: Path, builds: Iterable[Build], scratch: Path) -> Iterator[str]:
+def complaints(python: Path, builds: Iterable[Build], scratch: Path) -> list[str]:
     """What the linter finds in what the overlays come to."""
     scratch.mkdir(parents=True, exist_ok=True)
     for build in builds:
         if build.name in OVERLAYS:
-            file = scratch / f"{build.name}.yaml"
-            file.write_text(yaml.safe_dump_all(build.documents), "utf-8")
-            yield from (f"{build.name}: {what}" for what in failed(_asked(python, file)))
+            (scratch / f"{build.name}.yaml").write_text(yaml.safe_dump_all(build.documents), "utf-8")
+    return list(failed(_asked(python, [scratch / f"{overlay}.yaml" for overlay in OVERLAYS])))
 
 
 def failed(report: Any) -> Iterator[str]:
@@ -32,23 +31,16 @@ def failed(report: Any) -> Iterator[str]:
         yield "the linter looked at nothing"
     for one in reports:
         for check in one.get("results", {}).get("failed_checks", ()):
-            yield f"{check['check_id']} {check['check_name']}: {check['resource']}"
+            overlay = Path(check["file_path"]).stem
+            yield f"{check['check_id']} {check['check_name']}: {check['resource']} ({overlay})"
 
 
-def _asked(python: Path, file: Path) -> Any:
-    words = [
-        "--file",
-        str(file),
-        "--config-file",
-        str(CONFIGURATION),
-        "--framework",
-        "kubernetes",
-        "--output",
-        "json",
-    ]
+def _asked(python: Path, files: Sequence[Path]) -> Any:
+    words = ["--config-file", str(CONFIGURATION), "--framework", "kubernetes", "--output", "json"]
     ran = subprocess.run(
-        [str(python.with_name("checkov")), *words, "--quiet", "--compact", "--skip-download", "--soft-fail"],
-        capture_output=True, text=True, check=True, timeout=300,
+        [str(python.with_name("checkov")), "--file", *map(str, files), *words,
+         "--quiet", "--compact", "--skip-download", "--soft-fail"],
+        capture_output=True, text=True, check=True, timeout=900,
         env={**os.environ, "LOG_LEVEL": "ERROR", "BC_SKIP_MAPPING": "TRUE"},
     )  # fmt: skip
     return json.loads(ran.stdout)

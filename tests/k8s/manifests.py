@@ -23,7 +23,7 @@ class _Loader(yaml.CSafeLoader):
     """Quick, and a plain `=` is a text: PyYAML gives it a meaning that nobody else knows."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda _, node: str(node.value))
 
 
 class BuildFailed(Exception):

@@ -47,6 +47,22 @@ def named(workload: Workload) -> Iterator[tuple[str, str]]:
 
 def _of_others(build: Build, secrets: set[str]) -> Iterator[str]:
     """References of all but pods."""
+    yield from _scaling(build)
+    for route in build.of("HTTPRoute"):
+        for backend in (one for rule in route["spec"]["rules"] for one in rule.get("backendRefs", ())):
+            if not _has_port(build.named("Service", backend["name"]), backend["port"]):
+                yield f"HTTPRoute {route['metadata']['name']} leads to {backend['name']}:{backend['port']}"
+    for cluster in build.of("Cluster"):
+        yield from (
+            f"Cluster {cluster['metadata']['name']} {what}"
+            for what in _cluster(build, cluster["spec"], secrets)
+        )
+    for backup in build.of("ScheduledBackup"):
+        if not build.named("Cluster", backup["spec"]["cluster"]["name"]):
+            yield f"ScheduledBackup {backup['metadata']['name']} is of no cluster"
+
+
+def _scaling(build: Build) -> Iterator[str]:
     for document in build.of("HorizontalPodAutoscaler", "ScaledObject"):
         target = document["spec"]["scaleTargetRef"]["name"]
         scaled = build.named("Deployment", target)
@@ -54,23 +70,16 @@ def _of_others(build: Build, secrets: set[str]) -> Iterator[str]:
             yield f"{document['kind']} {document['metadata']['name']} scales {target}, which is not there"
         elif "replicas" in scaled["spec"]:
             yield f"{target} is scaled and says itself how many it is: every `apply` would undo the scaling"
-    for route in build.of("HTTPRoute"):
-        for rule in route["spec"]["rules"]:
-            for backend in rule.get("backendRefs", ()):
-                if not _has_port(build.named("Service", backend["name"]), backend["port"]):
-                    yield f"HTTPRoute {route['metadata']['name']} leads to {backend['name']}:{backend['port']}"
-    for cluster in build.of("Cluster"):
-        spec = cluster["spec"]
-        owned = {spec["bootstrap"]["initdb"]["secret"]["name"]}
-        for name in sorted(owned | {role["passwordSecret"]["name"] for role in spec["managed"]["roles"]}):
-            if name not in secrets:
-                yield f"Cluster {cluster['metadata']['name']} names Secret {name}"
-        for plugin in spec["plugins"]:
-            if not build.named("ObjectStore", plugin["parameters"]["barmanObjectName"]):
-                yield f"Cluster {cluster['metadata']['name']} has no store for its backups"
-    for backup in build.of("ScheduledBackup"):
-        if not build.named("Cluster", backup["spec"]["cluster"]["name"]):
-            yield f"ScheduledBackup {backup['metadata']['name']} is of no cluster"
+
+
+def _cluster(build: Build, spec: Document, secrets: set[str]) -> Iterator[str]:
+    names = {spec["bootstrap"]["initdb"]["secret"]["name"]}
+    names |= {role["passwordSecret"]["name"] for role in spec["managed"]["roles"]}
+    for name in sorted(names - secrets):
+        yield f"names Secret {name}"
+    for plugin in spec["plugins"]:
+        if not build.named("ObjectStore", plugin["parameters"]["barmanObjectName"]):
+            yield "has no store for its backups"
 
 
 def _has_port(service: Document | None, port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Strict schemas: a kind or a field that Kubernetes or an operator does not know is an error, as it is for `kubectl --validate=strict`.
+"""Strict schemas: a kind or a field that Kubernetes or an operator does not know is an error, as for `--validate=strict`.
 
 Rules in CEL, of which custom resources have some, are the cluster's to judge.
 """
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from tests.k8s.manifests import Document, documents
@@ -35,8 +35,9 @@ class Schemas:
         """`kubernetes` holds a strict JSON schema a kind; `definitions` the CustomResourceDefinitions, in any folders."""
         self._kubernetes = kubernetes
         shared = json.loads((kubernetes / _SHARED).read_text("utf-8"))
-        resource: Resource[Any] = Resource(shared, DRAFT202012)
-        self._registry: Registry[Any] = Registry().with_resource(_SHARED_NAME, resource)
+        self._registry: Registry[Any] = Registry().with_resource(
+            _SHARED_NAME, DRAFT202012.create_resource(shared)
+        )
         self._custom = {
             (group, version, kind): schema
             for group, version, kind, schema in custom_schemas(read(definitions))
@@ -59,7 +60,7 @@ class Schemas:
     def _make_validator(self, group: str, version: str, kind: str) -> Validator | None:
         if custom := self._custom.get((group, version, kind)):
             return Draft202012Validator(custom)
-        words = [kind.lower(), *([group.split(".")[0]] if group else []), version]
+        words = [kind.lower(), *([group.partition(".")[0]] if group else []), version]
         file = self._kubernetes / f"{'-'.join(words)}.json"
         if not file.exists():
             return None
@@ -102,7 +103,6 @@ def strict(schema: Mapping[str, Any]) -> Document:
         made["type"] = [made["type"], "null"]
     # OpenAPI's are yes or no, JSON schema's are numbers.
     for word, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(made.get(word), bool):
-            if made.pop(word):
-                made[word] = made.pop(bound)
+        if isinstance(made.get(word), bool) and made.pop(word):
+            made[word] = made.pop(bound)
     return made

