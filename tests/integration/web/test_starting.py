@@ -46,7 +46,7 @@ def ended(program: str, settings: Mapping[str, str]) -> subprocess.CompletedProc
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UNIONHALL_")}
     return subprocess.run(
         [sys.executable, "-m", program],
-        env=kept | settings,
+        env={**kept, **settings},
         capture_output=True,
         text=True,
         check=False,
