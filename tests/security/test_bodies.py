@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from tests.security.routes import body_schema, objects_in, routes_of
+from tests.security.routes import body_schema, objects_in, resolved, routes_of
 from tests.security.samples import SAMPLES, request_of
 from tests.security.stage import MEMBER, Stage
 from tests.security.world import OWNERS, user_at
@@ -93,6 +93,26 @@ async def test_nobody_sets_by_body_what_is_not_asked_for(stage: Stage, service: 
                 assert any(problem["path"].endswith(name) for problem in reply.json()["problems"]), reply.text
                 tried += 1
     assert tried > 150
+
+
+@pytest.mark.parametrize("service", ["welfare", "events"])
+async def test_blanks_are_no_reason_no_name_and_no_source(stage: Stage, service: str) -> None:
+    tried = 0
+    for route, schema in bodies(stage, service).items():
+        path, request = request_of(stage, route, SAMPLES[service][route])
+        for at, inner in objects_in(stage.world.apps[service], schema):
+            for name, described in inner["properties"].items():
+                said = resolved(stage.world.apps[service], described)
+                if said.get("type") != "string" or said.get("minLength") != 1:
+                    continue
+                body = copy.deepcopy(request["json"])
+                if not put(body, (*at, name), " \u3000\t"):
+                    continue
+                method, by = route.split(" ")[0], user_at("registrar", "own")
+                reply = await stage.world.send(service, method, path, by=by, **request | {"json": body})
+                assert reply.status_code == 422, f"{route} {at} {name}: {reply.status_code} {reply.text}"
+                tried += 1
+    assert tried > 5
 
 
 def amounts(stage: Stage) -> list[tuple[str, tuple[str | int, ...]]]:

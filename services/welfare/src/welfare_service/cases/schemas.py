@@ -23,7 +23,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=500)]
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class ApplicationBody(Body):

@@ -51,7 +51,7 @@ Fen = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class PersonBody(Body):
@@ -162,7 +162,7 @@ class CompletionBody(Body):
 class SearchBody(PageBody):
     """Look for a file by its number, or by the last four characters of its head's document."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     organisation_id: UUID | None = None
     number: Annotated[str, Field(pattern=r"^[0-9]{1,12}$")] | None = None

@@ -20,7 +20,7 @@ Year = Annotated[int, Field(strict=True, ge=2000, le=2100)]
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class CreateBudget(Body):

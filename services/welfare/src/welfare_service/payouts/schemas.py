@@ -23,7 +23,7 @@ from welfare_service.payouts.use_cases import Result
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class PreparePayout(Body):

@@ -14,7 +14,7 @@ Source = Annotated[str, Field(min_length=1, max_length=300)]
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class RuleBody(Body):
