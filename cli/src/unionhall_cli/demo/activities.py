@@ -27,6 +27,7 @@ _STAGES: Final = (
 )  # fmt: skip
 _HELD: Final = frozenset({"held", "archived"})
 _BY_LOT: Final = frozenset({"drawn", "undrawn", "lottery"})
+_CROWDED: Final = _BY_LOT | {"full"}
 #: Seconds from the draft of what is to be held to its begin: time to announce it and to register.
 _LEAD: Final = 15.0
 _LOOK: Final = 1.0
@@ -49,7 +50,14 @@ class Plan:
     @property
     def capacity(self) -> int:
         """Few seats where they are to be full."""
-        return 5 + self.number % 4 if self.stage in {"full", *_BY_LOT} else 12
+        return 5 + self.number % 4 if self.stage in _CROWDED else 12
+
+    @property
+    def asking(self) -> int:
+        """How many register: more than there are seats where they are few, half of it where there is still room."""
+        if self.stage in _CROWDED:
+            return self.capacity + 4
+        return self.capacity if self.stage in _HELD or self.stage == "closed" else self.capacity // 2
 
 
 @dataclass
@@ -179,7 +187,7 @@ async def _register(crowd: Crowd, made: Made) -> None:
         await together(own)
     others = [
         crowd.ask(made.plan.organiser, "POST", address, body={"member_id": one["id"]}, bear=bear)
-        for one in made.plan.others[: made.plan.capacity // 2 if made.plan.stage == "open" else 16]
+        for one in made.plan.others[: made.plan.asking]
     ]
     await together(others)
 

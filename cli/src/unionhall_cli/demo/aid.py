@@ -105,30 +105,35 @@ async def _programmes(crowd: Crowd, frame: Frame, budgets: list[str]) -> dict[st
 
 async def open_dossiers(
     crowd: Crowd, frame: Frame, wanted: Sequence[Household], tell: Callable[[float, float], None]
-) -> int:
-    """Open what is missing, in all states; how many there are. Who stands in a dossier already is left where he is."""
-    there = await _count(crowd, frame, "/api/v1/dossiers", len(wanted))
+) -> tuple[int, dict[str, Any]]:
+    """Open what is missing, in all states; how many there are, and those that were opened now with their persons, by id.
+
+    Who stands in a dossier already is left where he is.
+    """
+    there, opened = await _count(crowd, frame, "/api/v1/dossiers", len(wanted)), {}
     if there < len(wanted):
         count = Count(tell, len(wanted))
-        await together([count.of(_open_dossier(crowd, frame, household)) for household in wanted])
+        files = await together([count.of(_open_dossier(crowd, frame, household)) for household in wanted])
+        opened = {file["id"]: file for file in files if file}
         there = await _count(crowd, frame, "/api/v1/dossiers", len(wanted))
-    return there
+    return there, opened
 
 
 async def _count(crowd: Crowd, frame: Frame, address: str, most: int) -> int:
     return len(await crowd.all("welfare-officer-city", address, most, organisation=frame.units[CITY]))
 
 
-async def _open_dossier(crowd: Crowd, frame: Frame, household: Household) -> None:
+async def _open_dossier(crowd: Crowd, frame: Frame, household: Household) -> dict[str, Any] | None:
+    """The dossier with all its persons; None if the person stands in another one."""
     code = household.head.unit.code
-    clerk, judge = frame.clerk(code), frame.judge(code)
+    clerk = frame.clerk(code)
     body = {
         "organisation_id": frame.units[code], "primary_cause": household.cause, "head": household.head_body,
     }  # fmt: skip
     made = await crowd.ask(clerk, "POST", "/api/v1/dossiers", body=body, bear={"person-in-dossier"})
     if made.refusal:
-        return
-    file = made.document
+        return None
+    file: dict[str, Any] = made.document
     address = f"/api/v1/dossiers/{file['id']}"
     for person in household.family:
         file = (await crowd.post(clerk, f"{address}/persons", person, version=file["version"])).document
@@ -136,32 +141,43 @@ async def _open_dossier(crowd: Crowd, frame: Frame, household: Household) -> Non
     lines = {"lines": household.lines}
     step = f"{address}/persons/{head}/lines"
     file = (await crowd.ask(clerk, "PUT", step, body=lines, version=file["version"])).document
+    await _judge_dossier(crowd, frame, household, file)
+    return file
+
+
+async def _judge_dossier(crowd: Crowd, frame: Frame, household: Household, file: dict[str, Any]) -> None:
+    """From the filled dossier to the state that its number says."""
+    code, address = household.head.unit.code, f"/api/v1/dossiers/{file['id']}"
+    clerk, judge = frame.clerk(code), frame.judge(code)
     state = household.number % 20
     if state in {5, 13}:
         return
-    file = (await crowd.post(clerk, f"{address}/submission", version=file["version"])).document
+    sent = (await crowd.post(clerk, f"{address}/submission", version=file["version"])).document
     if state in {7, 17}:
         return
     if state == 11:
         reason = {"reason": "请补充收入证明"}
-        await crowd.post(judge, f"{address}/return", reason, version=file["version"])
+        await crowd.post(judge, f"{address}/return", reason, version=sent["version"])
         return
     agreed = {"hardship_class": household.expected}
-    decided = await crowd.post(judge, f"{address}/decision", agreed, version=file["version"])
+    decided = await crowd.post(judge, f"{address}/decision", agreed, version=sent["version"])
     if state == 19:
         closed = {"reason": "out_of_hardship"}
         await crowd.post(clerk, f"{address}/close", closed, version=decided.document["version"])
 
 
-async def applicants(crowd: Crowd, frame: Frame, pool: Sequence[dict[str, Any]]) -> list[Applicant]:
-    """Heads of decided households first, then other members of the city."""
+async def applicants(
+    crowd: Crowd, frame: Frame, pool: Sequence[dict[str, Any]], opened: dict[str, Any]
+) -> list[Applicant]:
+    """Heads of decided households first, then other members of the city. `opened` are dossiers that need no reading."""
     found = []
     codes = {unit: code for code, unit in frame.units.items()}
     query = {"organisation": frame.units[CITY], "status": "open"}
     files = await crowd.all("welfare-officer-city", "/api/v1/dossiers", 1000, **query)
-    details = await together(
-        [crowd.get("welfare-officer-city", f"/api/v1/dossiers/{one['id']}") for one in files]
-    )
+    unread = [one["id"] for one in files if one["id"] not in opened]
+    read = await together([crowd.get("welfare-officer-city", f"/api/v1/dossiers/{one}") for one in unread])
+    known = opened | dict(zip(unread, read, strict=True))
+    details = [known[one["id"]] for one in files]
     names = {one["id"]: one["name"] for one in pool}
     standing = {person["member_id"] for file in details for person in file["persons"]}
     for file in details:
@@ -187,9 +203,10 @@ async def open_cases(
     wanted: int,
     programmes: dict[str, str],
     pool: Sequence[dict[str, Any]],
+    opened: dict[str, Any],
     tell: Callable[[float, float], None],
 ) -> int:
-    """Open as many cases as are missing, in all stages up to approval; how many there are."""
+    """Open as many cases as are missing, in all stages up to approval; how many there are. `opened`: see `applicants`."""
     query = {"organisation": frame.units[CITY]}
     there = await crowd.all("welfare-officer-city", "/api/v1/cases", wanted, **query)
     if len(there) >= wanted:
@@ -197,7 +214,7 @@ async def open_cases(
     helped = {one["member_id"] for one in there}
     chosen = [
         (number, one)
-        for number, one in enumerate((await applicants(crowd, frame, pool))[:wanted])
+        for number, one in enumerate((await applicants(crowd, frame, pool, opened))[:wanted])
         if one.member_id not in helped
     ]
     count = Count(tell, len(chosen))

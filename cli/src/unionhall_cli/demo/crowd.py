@@ -1,14 +1,16 @@
 """Many demo users at work at the same time, each with an own token, through the gateway."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-import httpx
 import typer
+from aiohttp import ClientSession, ClientTimeout
 
 from unionhall_cli.federation import gateway_url, token
 from unionhall_cli.output import give_up_with, language
@@ -21,6 +23,7 @@ _PAUSE: Final = 0.5
 #: Refusals that pass by themselves: a replica has not heard yet of a member, a unit, a post or an account.
 _NOT_YET: Final = frozenset({"stale-replica", "no-own-member", "not-allowed", "not-found", "posts-stale"})
 _SERVER_ERROR: Final = 500
+_TIMEOUT: Final = ClientTimeout(total=60)
 
 
 class Answer(NamedTuple):
@@ -33,7 +36,7 @@ class Answer(NamedTuple):
 class Crowd:
     """The public API, as several users at once."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: ClientSession) -> None:
         self._client = client
         self._tokens: dict[str, str] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -78,16 +81,29 @@ class Crowd:
             headers["If-Match"] = f'"{version}"'
         deadline = time.monotonic() + _PATIENCE
         while True:
-            async with self._places:
-                answer = await self._client.request(method, path, json=body, params=params, headers=headers)
-            if answer.is_success:
-                return Answer(answer.json())
-            code = _code(answer)
+            status, document, pause = await self._once(method, path, headers, body, params)
+            if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+                return Answer(document)
+            code = str(document.get("code", "")) if isinstance(document, dict) else ""
             if code in bear:
                 return Answer(None, code)
-            if not _passes(answer, code) or time.monotonic() > deadline:
-                _refuse(answer, method, path)
-            await asyncio.sleep(float(answer.headers.get("Retry-After", _PAUSE)))
+            if not _passes(status, code) or time.monotonic() > deadline:
+                _refuse(status, document, method, path)
+            await asyncio.sleep(pause)
+
+    async def _once(
+        self, method: str, path: str, headers: dict[str, str], body: Any, params: dict[str, Any] | None
+    ) -> tuple[int, Any, float]:
+        """Status, document and the seconds after which it may be asked again."""
+        async with (
+            self._places,
+            self._client.request(method, path, json=body, params=params, headers=headers) as answer,
+        ):
+            pause = float(answer.headers.get("Retry-After", _PAUSE))
+            try:
+                return answer.status, json.loads(await answer.read() or b"null"), pause
+            except ValueError:
+                return answer.status, None, pause
 
     def _token(self, user: str) -> str:
         if user not in self._tokens:
@@ -98,7 +114,7 @@ class Crowd:
 @asynccontextmanager
 async def crowd() -> AsyncIterator[Crowd]:
     """All demo users, for a while."""
-    async with httpx.AsyncClient(base_url=gateway_url(), timeout=60, trust_env=False) as client:
+    async with ClientSession(gateway_url(), timeout=_TIMEOUT) as client:
         yield Crowd(client)
 
 
@@ -126,28 +142,16 @@ async def together(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-def _passes(answer: httpx.Response, code: str) -> bool:
-    return (
-        answer.status_code >= _SERVER_ERROR
-        or answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-        or code in _NOT_YET
-    )
+def _passes(status: int, code: str) -> bool:
+    return status >= _SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS or code in _NOT_YET
 
 
-def _code(answer: httpx.Response) -> str:
+def _refuse(status: int, document: Any, method: str, path: str) -> None:
     try:
-        return str(answer.json()["code"])
-    except (ValueError, KeyError, TypeError):
-        return ""
-
-
-def _refuse(answer: httpx.Response, method: str, path: str) -> None:
-    try:
-        problem = answer.json()
         told = "; ".join(
-            [problem["detail"], *(f"{one['path']}: {one['detail']}" for one in problem["problems"])]
+            [document["detail"], *(f"{one['path']}: {one['detail']}" for one in document["problems"])]
         )
-    except (ValueError, KeyError, TypeError):
-        told = answer.reason_phrase
-    sentence = f"{method} {path}: {answer.status_code} {told}"
+    except (KeyError, TypeError):
+        told = "?"
+    sentence = f"{method} {path}: {status} {told}"
     give_up_with(sentence, sentence)

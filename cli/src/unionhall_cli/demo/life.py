@@ -60,8 +60,8 @@ async def _load(
             wanted = list(
                 islice(households(scale, unions, frame.seed, written_on, frame.today, areas), scale.dossiers)
             )
-            dossiers = await aid.open_dossiers(people, frame, wanted, bars.dossiers)
-            cases = await aid.open_cases(people, frame, scale.cases, programmes, pool, bars.cases)
+            dossiers, opened = await aid.open_dossiers(people, frame, wanted, bars.dossiers)
+            cases = await aid.open_cases(people, frame, scale.cases, programmes, pool, opened, bars.cases)
             return {"dossiers": dossiers, "cases": cases, "payouts": await payments.pay(people, frame)}
 
         done = await together(
