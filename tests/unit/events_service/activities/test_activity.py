@@ -21,7 +21,7 @@ from events_service.activities.plan import (
 )
 from shared.contracts.events_service import ActivityStage, AdmissionMode
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
-from shared.kernel.errors import Conflict, DomainError, Forbidden, Invalid
+from shared.kernel.errors import About, Conflict, DomainError, Forbidden, Invalid
 from shared.security.acting import By
 
 NOW = datetime(2026, 3, 16, tzinfo=UTC)
@@ -133,8 +133,11 @@ def test_what_is_approved_changes_only_in_place_text_and_time() -> None:
     activity.submit(MADE)
     with pytest.raises(Conflict):
         activity.change(plan(title="x"), MADE)
-    with pytest.raises(Conflict):
-        activity.amend(MADE, place="q")
+    for amend in (lambda: activity.amend(MADE, place="q"), lambda: activity.change_seats(9, (), MADE)):
+        with pytest.raises(Conflict, match="activity-not-amendable") as refused:
+            amend()
+        # So the try is audited.
+        assert refused.value.about == About("activity", activity.id, activity.path)
     activity.approve(APPROVES, set())
     entry = activity.amend(MADE, place="q", sessions=(Session(NOW + 12 * DAY, NOW + 13 * DAY),))
     assert set(entry.changes) == {"place", "sessions", "starts_at", "ends_at"}

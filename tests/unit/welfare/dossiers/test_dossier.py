@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.contracts.welfare import DossierStatus, HardshipClass
-from shared.kernel.errors import Conflict, Forbidden, Invalid
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid
 from shared.kernel.ids import new_id
 from shared.security.acting import By
 from welfare_service.dossiers.domain import Dossier, Person
@@ -133,6 +133,8 @@ def test_nothing_happens_to_a_closed_dossier_and_it_holds_nobody(step: Callable[
     dossier = drafted(person())
     dossier.close(CloseReason.OUT_OF_HARDSHIP, None, OFFICER)
     assert not any(one.is_standing for one in dossier.persons)
-    with pytest.raises(Conflict, match="dossier-closed"):
+    with pytest.raises(Conflict, match="dossier-closed") as refused:
         step(dossier)
+    # So the try is audited.
+    assert refused.value.about == About("dossier", dossier.id, dossier.path)
     assert dossier.version == 2

@@ -191,7 +191,7 @@ class Activity:
     ) -> HistoryEntry:
         """Change place, text or time of what is approved already: nothing else, and those registered are to be told."""
         if self.stage not in {ActivityStage.APPROVED, *ANNOUNCED - {ActivityStage.HELD}}:
-            raise Conflict("activity-not-amendable")
+            raise Conflict("activity-not-amendable", about=self._about)
         if sessions is not None:
             check_sessions(sessions)
             if self.registration_closes_at > sessions[0].starts_at:
@@ -205,7 +205,7 @@ class Activity:
     def change_seats(self, capacity: int, quotas: tuple[Quota, ...], by: By) -> HistoryEntry:
         """Other numbers of seats, for the same units. That none falls below what is taken is for the seats to say."""
         if self.stage not in {ActivityStage.APPROVED, *ANNOUNCED - {ActivityStage.HELD}}:
-            raise Conflict("activity-not-amendable")
+            raise Conflict("activity-not-amendable", about=self._about)
         check_seats(capacity, quotas)
         if [quota.organisation_id for quota in quotas] != [quota.organisation_id for quota in self.quotas]:
             raise Invalid("quota-units-fixed", field="quotas")

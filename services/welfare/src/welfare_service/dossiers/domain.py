@@ -169,6 +169,10 @@ class Dossier:
         """The members among the persons."""
         return tuple(sorted(person.member_id for person in self.persons if person.member_id))
 
+    @property
+    def _about(self) -> About:
+        return About("dossier", self.id, self.path)
+
     def person(self, person_id: UUID) -> Person:
         """One of the persons. Raises NotFound."""
         for person in self.persons:
@@ -254,7 +258,7 @@ class Dossier:
         """Decide the class. Raises Forbidden for whoever gathered: four eyes are two persons."""
         self._must_await()
         if (by.issuer, by.subject) in gatherers:
-            raise Forbidden("dossier-four-eyes", about=About("dossier", self.id, self.path))
+            raise Forbidden("dossier-four-eyes", about=self._about)
         self.awaiting_since = None
         self.hardship_class, self.classified_on = hardship_class, by.today
         # Without hardship nothing is opened; a file that is open goes on until somebody closes it.
@@ -329,7 +333,7 @@ class Dossier:
 
     def _must_live(self) -> None:
         if self.status is DossierStatus.CLOSED:
-            raise Conflict("dossier-closed")
+            raise Conflict("dossier-closed", about=self._about)
 
     def _must_await(self) -> None:
         self._must_live()
