@@ -1,6 +1,8 @@
 # Every target has a help line; the first run of any of them sets up .venv: Python 3.11 or newer is all that it needs.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# Compiled Python is kept, whatever the shell says: else every start compiles for seconds what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) cli/pyproject.toml deploy/local/pyproject.toml
 SUITES := tests/unit tests/contract tests/architecture tests/k8s tests/integration tests/security tests/e2e

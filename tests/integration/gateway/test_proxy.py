@@ -177,13 +177,13 @@ async def test_bodies_and_headers_pass_as_they_are(
 
     owner.answer = echo
     content = bytes(range(250)) * (size // 250 + 1)
+    name = "会".encode()
     url = "/api/v1/rosters/a%20b%25%E4%BC%9A?q=%E4%BC%9A&x=a+b&y=%2F"
     async with (
         on_a_port(gateway._transport.app) as address,  # type: ignore[attr-defined]
         httpx.AsyncClient(base_url=address, trust_env=False) as client,
     ):
         for sent in (content, pieces(content)):
-            name = "会".encode()
             headers = [*me.items(), ("x-name", name), ("expect", "100-continue"), ("cookie", "c=3")]
             async with client.stream("POST", url, content=sent, headers=headers) as answer:  # type: ignore[arg-type]
                 assert b"".join([piece async for piece in answer.aiter_raw()]) == content

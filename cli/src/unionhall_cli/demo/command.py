@@ -21,8 +21,7 @@ from local_stack.state import StackStatus, Step
 from local_stack.users import PASSWORD, demo_users
 from shared.kernel import texts
 from shared.kernel.clock import china_date
-from unionhall_cli.demo import life, loading, places, roster
-from unionhall_cli.demo.aid import Frame
+from unionhall_cli.demo import loading, places, roster
 from unionhall_cli.demo.places import SCALES, Scale, Unit
 from unionhall_cli.options import Json
 from unionhall_cli.output import (
@@ -186,13 +185,16 @@ def _load(
 
 def _live(scale: Scale, top: str, imported: dict[str, Any], seed: int, steps: Steps) -> dict[str, Any]:
     """Aid and activities, on the roster as it was written."""
+    # Only here so much is asked at once: the other verbs start without the client for it.
+    from unionhall_cli.demo import aid, life  # noqa: PLC0415
+
     units = places.units(scale)
     ids = {**loading.unit_ids(top, {unit.code for unit in units}), places.TOP_CODE: top}
     bars = [steps.start(f"demo-{name}") for name in ("dossiers", "cases", "activities")]
     tells = [partial(steps.show, bar) for bar in bars]
     written_on = china_date(datetime.fromisoformat(imported["uploaded_at"]))
     unions = [unit for unit in units if unit.weight]
-    done = life.load(scale, unions, Frame(ids, _today(), seed), written_on, life.Bars(*tells))
+    done = life.load(scale, unions, aid.Frame(ids, _today(), seed), written_on, life.Bars(*tells))
     for bar in bars:
         steps.end(bar)
     return done

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import typer
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from unionhall_cli.federation import gateway_url, token
-from unionhall_cli.output import give_up_with, language
+from unionhall_cli.output import give_up, give_up_with, language
 
 #: Requests under way at the same time: enough to keep two cores busy, few enough that none waits for long.
 _AT_ONCE: Final = 12
@@ -95,15 +95,19 @@ class Crowd:
         self, method: str, path: str, headers: dict[str, str], body: Any, params: dict[str, Any] | None
     ) -> tuple[int, Any, float]:
         """Status, document and the seconds after which it may be asked again."""
-        async with (
-            self._places,
-            self._client.request(method, path, json=body, params=params, headers=headers) as answer,
-        ):
-            pause = float(answer.headers.get("Retry-After", _PAUSE))
-            try:
-                return answer.status, json.loads(await answer.read() or b"null"), pause
-            except ValueError:
-                return answer.status, None, pause
+        try:
+            async with (
+                self._places,
+                self._client.request(method, path, json=body, params=params, headers=headers) as answer,
+            ):
+                status, content = answer.status, await answer.read()
+        except (ClientError, TimeoutError):
+            give_up("gateway-silent", url=gateway_url())
+        try:
+            document = json.loads(content or b"null")
+        except ValueError:
+            document = None
+        return status, document, float(answer.headers.get("Retry-After", _PAUSE))
 
     def _token(self, user: str) -> str:
         if user not in self._tokens:
