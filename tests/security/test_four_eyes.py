@@ -126,3 +126,35 @@ async def test_whoever_planned_an_activity_does_not_approve_it_and_then_it_is_fi
         (person, "activity.refused", "activity-own-approval"),
         (person, "activity.refused", "activity-not-draft"),
     ]
+
+
+async def test_what_is_over_is_not_changed_any_more(stage: Stage) -> None:
+    officer, body = stage.actors["officer"], stages.household(stage, resident_id(353))
+    made = await stage.do("welfare", "officer", "POST", "/dossiers", body)
+    path = f"/dossiers/{made['id']}"
+    change = {"primary_cause": "disaster"}
+    made = await stage.do("welfare", "officer", "PATCH", path, change, version=made["version"])
+    assert await tries(stage, "welfare", made["id"]) == []
+    made = await stage.step("welfare", "officer", made, f"{path}/close", {"reason": "opened_in_error"})
+    problem = await stage.world.call(
+        "welfare", "PATCH", path, by=officer, version=made["version"], json=change, expect=409
+    )
+    assert problem["code"] == "dossier-closed"
+    assert await tries(stage, "welfare", made["id"]) == [(officer, "dossier.refused", "dossier-closed")]
+
+
+async def test_an_activity_that_was_called_off_is_not_changed(stage: Stage) -> None:
+    organiser = stage.actors["organiser"]
+    made = await stage.do("events", "organiser", "POST", "/activities", stages.plan(stage))
+    path = f"/activities/{made['id']}"
+    made = await stage.step("events", "organiser", made, f"{path}/cancellation", {"reason": "台风"})
+    for method, address, body in (
+        ("PATCH", path, {"place": "体育馆"}),
+        ("PUT", f"{path}/seats", {"capacity": 99}),
+    ):
+        problem = await stage.world.call(
+            "events", method, address, by=organiser, version=made["version"], json=body, expect=409
+        )
+        assert problem["code"] == "activity-not-amendable"
+    expected = [(organiser, "activity.refused", "activity-not-amendable")] * 2
+    assert await tries(stage, "events", made["id"]) == expected
