@@ -64,7 +64,7 @@ class Gathering(Generic[KeyType, ItemType, AnswerType]):
         Raises what `carry_out` raises for it, and DatabaseBusy if its turn did not come in time: then nothing is done.
         """
         loop = asyncio.get_running_loop()
-        asked = _Asked(item, loop.create_future(), loop.time() + QUEUE_TIMEOUT)
+        answer: asyncio.Future[AnswerType] = loop.create_future()
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = deque()
@@ -72,8 +72,8 @@ class Gathering(Generic[KeyType, ItemType, AnswerType]):
             serving = loop.create_task(self._serve(key, line), context=Context())
             self._serving.add(serving)
             serving.add_done_callback(self._serving.discard)
-        line.append(asked)
-        return await asked.answer
+        line.append(_Asked(item, answer, loop.time() + QUEUE_TIMEOUT))
+        return await answer
 
     async def _serve(self, key: KeyType, line: deque[_Asked[ItemType, AnswerType]]) -> None:
         try:
@@ -89,7 +89,7 @@ class Gathering(Generic[KeyType, ItemType, AnswerType]):
 
     def _next(self, line: deque[_Asked[ItemType, AnswerType]]) -> list[_Asked[ItemType, AnswerType]]:
         now = asyncio.get_running_loop().time()
-        batch = []
+        batch: list[_Asked[ItemType, AnswerType]] = []
         while line and len(batch) < self._most:
             asked = line.popleft()
             if asked.until < now:

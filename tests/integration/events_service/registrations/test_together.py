@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from events_service.app import build
+from events_service.registrations import joining
 from events_service.settings import Settings
 from shared.testing.waiting import eventually
 from tests.support.events import Ground
@@ -51,6 +53,16 @@ async def queue(ground: Ground, number: int) -> None:
     await eventually(waiting)
 
 
+async def in_line(activity: str, number: int) -> None:
+    """Until so many wait for those who are under way."""
+
+    def waiting() -> bool:
+        lines = joining._TOGETHER._lines.items()
+        return sum(len(line) for (_, one), line in lines if one == UUID(activity)) == number
+
+    await eventually(waiting, every=0.005)
+
+
 async def send(ground: Ground, activity: str, member: str, key: str | None = None) -> httpx.Response:
     """A registration by the member, as it is answered."""
     headers = ground.issuer.headers(f"user-{member}") | {"Idempotency-Key": key or str(uuid4())}
@@ -64,10 +76,10 @@ async def behind_one(
     async with held(ground, _SEATS, activity):
         tasks = [asyncio.ensure_future(send(ground, activity, first))]
         await queue(ground, 1)
-        for one in asking:
+        for number, one in enumerate(asking, 1):
             tasks.append(asyncio.ensure_future(one))
             # Requests overtake each other on the way here otherwise.
-            await asyncio.sleep(0.02)
+            await in_line(activity, number)
     _, *replies = await asyncio.gather(*tasks)
     return list(replies)
 
@@ -225,7 +237,7 @@ async def test_who_leaves_meanwhile_has_no_place(ground: Ground) -> None:
     [man] = await ground.members(unit, gender="male")
     early, late, *others = await ground.members(unit, 5)
 
-    def left(member: str) -> Awaitable[int]:
+    def left(member: str) -> Coroutine[Any, Any, int]:
         return ground.take_effect(
             ground.member_event(member, unit, "withdrawn", status="withdrawn", left_on="2026-03-16")
         )
@@ -236,7 +248,7 @@ async def test_who_leaves_meanwhile_has_no_place(ground: Ground) -> None:
             refused = asyncio.create_task(send(ground, activity, man))
             await queue(ground, 1)
             tasks = [asyncio.create_task(send(ground, activity, one)) for one in (early, late, *others)]
-            await asyncio.sleep(0.2)
+            await in_line(activity, len(tasks))
             await left(early)
         assert (await refused).status_code == 403
         # The statement of the five holds its members and waits for the seats.
@@ -266,7 +278,7 @@ async def test_what_breaks_the_statement_of_all_is_done_one_by_one(ground: Groun
             elsewhere = asyncio.create_task(send(twin, activity, member))
             await queue(ground, 2)
             tasks = [asyncio.create_task(send(ground, activity, who)) for who in (one, member, two)]
-            await asyncio.sleep(0.2)
+            await in_line(activity, len(tasks))
         assert (await refused).status_code == 403
         # The other process is first at the seats; the three have seen nobody registered, and stand behind it.
         await queue(ground, 2)
@@ -315,7 +327,7 @@ async def test_who_went_away_is_registered_all_the_same(ground: Ground) -> None:
         await queue(ground, 1)
         leaving = asyncio.create_task(send(ground, activity, gone, key="of-who-went"))
         staying = asyncio.create_task(send(ground, activity, other))
-        await asyncio.sleep(0.2)
+        await in_line(activity, 2)
         leaving.cancel()
     assert [(await reply).status_code for reply in (alone, staying)] == [201, 201]
     assert len(await ground.statuses(activity)) == 3

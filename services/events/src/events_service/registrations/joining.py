@@ -88,13 +88,15 @@ def _statement(way: dict[str, str]) -> HotChoice:
     FROM placed, (SELECT n::int AS nth FROM unnest((SELECT {_IDS} FROM s)) WITH ORDINALITY AS u (id, n)) AS asked ORDER BY 2
 ), m AS MATERIALIZED (
     SELECT known.nth, found.* FROM known, stay_member(known.id) AS found
+), act AS MATERIALIZED (
+    SELECT a.* FROM activities a WHERE a.id = {activity}
 ), fit AS MATERIALIZED (
     SELECT nth, member_id, pool FROM (
         SELECT DISTINCT ON (m.id) nth, m.id AS member_id, CASE WHEN a.quotas = '[]' THEN 0 ELSE coalesce((
             SELECT q.pool FROM activity_seats q JOIN directory_organisations u ON u.id = q.unit_id
             WHERE q.activity_id = {activity} AND m.path ^@ u.path ORDER BY length(u.path) DESC LIMIT 1
         ), 0) END AS pool
-        FROM m JOIN activities a ON a.id = {activity}
+        FROM m, act AS a
         WHERE {way["allowed"]} AND {welcomes(_P["on"])} AND (
             SELECT l.id FROM registrations l
             WHERE l.activity_id = {activity} AND l.member_id = m.id AND l.status <> 'cancelled' LIMIT 1
