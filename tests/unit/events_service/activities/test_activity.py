@@ -133,9 +133,13 @@ def test_what_is_approved_changes_only_in_place_text_and_time() -> None:
     activity.submit(MADE)
     with pytest.raises(Conflict):
         activity.change(plan(title="x"), MADE)
-    for amend in (lambda: activity.amend(MADE, place="q"), lambda: activity.change_seats(9, (), MADE)):
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: activity.amend(MADE, place="q"),
+        lambda: activity.change_seats(9, (), MADE),
+    )
+    for attempt in attempts:
         with pytest.raises(Conflict, match="activity-not-amendable") as refused:
-            amend()
+            attempt()
         # So the try is audited.
         assert refused.value.about == About("activity", activity.id, activity.path)
     activity.approve(APPROVES, set())
