@@ -2,7 +2,7 @@
 
 Each of them would hold the row until its own commit, and all others would wait for that. So whoever comes while some are under
 way waits here instead, and then goes with all who wait, in one statement: the lock is taken and the commit made once for many.
-Nobody waits for company: who comes alone goes alone, at once.
+Nobody waits for others to come: who comes alone goes alone, at once.
 """
 
 import asyncio

@@ -16,13 +16,13 @@ from aiohttp import (
     DummyCookieJar,
     TCPConnector,
 )
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from gateway_service.proxy.domain import Headers, Passed, request_headers, response_headers
-from shared.kernel.errors import BadRequest, Unavailable
+from shared.kernel.errors import BadRequest, DomainError, Unavailable
 from shared.observability.tracing import current_traceparent
 from shared.web.body import BoundedBody
 from shared.web.limits import MAX_BODY
@@ -172,7 +172,7 @@ class _Streamed:
         try:
             async for piece in self._pieces:
                 yield piece
-        except Exception as failure:
+        except (DomainError, ClientDisconnect) as failure:
             self.failure = failure
             raise
 
