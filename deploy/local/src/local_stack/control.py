@@ -81,7 +81,9 @@ def environment_of(service: str, layout: Layout | None = None) -> dict[str, str]
     Raises LocalStackError when it does not run.
     """
     if elsewhere.installation():
-        raise LocalStackError(f"{elsewhere.GATEWAY_VARIABLE} names another installation, whose settings are not here")
+        raise LocalStackError(
+            f"{elsewhere.GATEWAY_VARIABLE} names another installation, whose settings are not here"
+        )
     layout = layout or Layout.default()
     found = status(layout)
     if found.phase != "running":
