@@ -95,7 +95,7 @@ async def test_nobody_sets_by_body_what_is_not_asked_for(stage: Stage, service: 
     assert tried > 150
 
 
-@pytest.mark.parametrize("service", ["welfare", "events"])
+@pytest.mark.parametrize("service", OWNERS)
 async def test_blanks_are_no_reason_no_name_and_no_source(stage: Stage, service: str) -> None:
     tried = 0
     for route, schema in bodies(stage, service).items():

@@ -16,7 +16,7 @@ Heads = Annotated[int, Field(ge=0, le=5_000_000)]
 class UpdateEnterprise(BaseModel):
     """The whole report: what is not sent is not known. `organisation_id` is the unit that serves the employer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: Name
     industry: Name
@@ -44,7 +44,7 @@ class RegisterEnterprise(UpdateEnterprise):
 class SearchEnterprises(PageBody):
     """Employers of a subtree, all or by part of the name or the whole credit code."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     within: UUID
     words: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = (

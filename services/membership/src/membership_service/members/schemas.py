@@ -25,7 +25,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class PersonBody(Body):
@@ -179,7 +179,7 @@ class SearchBody(PageBody):
     `phone` (whole).
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     organisation_id: UUID | None = None
     name: Text | None = None

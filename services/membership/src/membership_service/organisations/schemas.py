@@ -32,7 +32,7 @@ Name = Annotated[
 class Body(BaseModel):
     """Base of request bodies: a field that is not asked for is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class CreateOrganisation(Body):
@@ -69,7 +69,7 @@ class DissolveOrganisation(Body):
 class SearchOrganisations(PageBody):
     """Units of a subtree by part of the name or the beginning of the code."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     within: UUID
     words: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]

@@ -16,7 +16,7 @@ Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 class GrantPost(BaseModel):
     """Who gets which role where, from when until when. `issuer` and `subject` name a user of the identity provider."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     organisation_id: UUID
     issuer: Subject
@@ -29,7 +29,7 @@ class GrantPost(BaseModel):
 class EndPost(BaseModel):
     """The last day on which the post holds; without it, it ends at once."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     ends_on: date | None = None
 

@@ -194,7 +194,7 @@ async def undo_roster(
 ) -> RosterView:
     """Take back what an import did, row by row. Rows that changed since stay as they are and are listed among the problems."""
     by = By.caller(caller, clock.now())
-    return RosterView.of(await use_cases.undo(session, caller, by, import_id, body.reason.strip()), language)
+    return RosterView.of(await use_cases.undo(session, caller, by, import_id, body.reason), language)
 
 
 def _workbook(content: bytes, name: str) -> Response:

@@ -19,23 +19,23 @@ _RUNNING: Final = frozenset({ImportState.CHECKING, ImportState.APPLYING, ImportS
 class ApplyRoster(BaseModel):
     """How to apply."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     apply_left: Annotated[
         bool, Field(description="of a full roster: who is missing from the file leaves the organisation")
     ] = False
     left_reason: Annotated[
         str,
-        Field(min_length=1, max_length=500, pattern=r"\S", description="why they left, for their history"),
+        Field(min_length=1, max_length=500, description="why they left, for their history"),
     ] = "不在全员名册中 (not in the full roster)"
 
 
 class UndoRoster(BaseModel):
     """Why to undo; it enters the history of every member taken back."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class WarningView(BaseModel):
