@@ -120,6 +120,8 @@ async def _overview_shows(office: Office, desk: str, member: str, part: str) -> 
 
 
 async def _timeline_shows(office: Office, member: str) -> bool:
-    wanted = {"admitted", "paid", "registered"}
-    shown = await office.ask("officer", "GET", f"/members/{member}/timeline", once_known=True)
-    return wanted <= {entry["type"].rsplit(".", 2)[-2] for entry in shown["items"]}
+    told = set()
+    for desk in ("officer", "organiser"):
+        shown = await office.ask(desk, "GET", f"/members/{member}/timeline", once_known=True)
+        told |= {entry["type"].rsplit(".", 2)[-2] for entry in shown["items"]}
+    return {"admitted", "paid", "registered"} <= told

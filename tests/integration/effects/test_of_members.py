@@ -143,11 +143,15 @@ async def test_aid_is_income_and_aid_class_and_attendance_are_in_the_timeline(ho
         return {entry["type"].split(".", 2)[2] for entry in found["items"]}
 
     async def tells_all() -> bool:
-        return wanted <= await types(office["welfare_officer"])
+        return wanted <= await types(office["welfare_officer"]) | await types(office["organiser"])
 
     await house.seen("aid, class and attendance in the timeline", tells_all)
-    # Hardship is for few.
-    assert not {"dossier.classified.v1", "case.paid.v1"} & await types(office["registrar"])
+    # Hardship is for few, and who goes where for those who arrange it.
+    aid, attended = {"dossier.classified.v1", "case.paid.v1"}, "registration.attended.v1"
+    assert not (aid | {attended}) & await types(office["registrar"])
+    assert aid <= (of_welfare := await types(office["welfare_officer"]))
+    assert attended not in of_welfare
+    assert attended in await types(office["organiser"])
 
 
 async def test_a_replica_that_is_behind_says_so_and_decides_nothing(house: House) -> None:

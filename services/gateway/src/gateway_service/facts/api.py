@@ -24,10 +24,11 @@ from shared.web.session import Keys, Read
 
 router = api_router("/api/v1/members", "views")
 
-#: What a reader of a timeline must be allowed, where the member is, to see the facts of a topic: hardship is for few.
+#: What a reader of a timeline must be allowed, where the member is, to see the facts of a topic: the same as to read those
+#: things of their owner. Hardship is for few, and who goes to which activity for those who arrange it.
 _READ_BY: Final[dict[Topic, Action]] = {
     MEMBERS: Action.TIMELINE_READ,
-    REGISTRATIONS: Action.TIMELINE_READ,
+    REGISTRATIONS: Action.REGISTRATION_READ,
     CASES: Action.CASE_READ,
     DOSSIERS: Action.DOSSIER_READ,
 }
@@ -43,7 +44,7 @@ async def timeline(
     keys: Keys,
     language: CurrentLanguage,
 ) -> Timeline:
-    """What happened to a member, newest first: membership, activities and, for those who work on hardship, aid.
+    """What happened to a member, newest first: membership and, for those who may read them of their owners, activities and aid.
 
     Who may read what follows from where the member is now.
     """
@@ -67,11 +68,7 @@ async def timeline(
 
 def _topics(caller: Caller, path: str) -> list[str]:
     """The topics whose facts the caller may read of a member who is at `path`."""
-    return [
-        topic.name
-        for topic, action in _READ_BY.items()
-        if action is Action.TIMELINE_READ or caller.allows(action, path)
-    ]
+    return [topic.name for topic, action in _READ_BY.items() if caller.allows(action, path)]
 
 
 def _entry(fact: Fact, language: Language) -> TimelineEntry:
