@@ -1,10 +1,13 @@
 """Events that cannot be applied: their key waits, everything else goes on, redriving keeps the order."""
 
+from functools import partial
+
 import pytest
 
 from shared.database.scope import Scope
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import new_id
+from shared.messaging.consumer_redrive import close_letter
 from shared.messaging.dead_letters import list_dead_letters, redrive, show_dead_letter
 from shared.messaging.topics import dead_letter_topic
 from shared.testing import Eventually
@@ -108,3 +111,32 @@ async def test_only_what_comes_behind_an_unreadable_record_waits(
     states = await rows(bench, 'SELECT state FROM dead_letters ORDER BY "offset"')
     assert [row["state"] for row in states] == ["dead", "parked"]
     assert await sequences(bench, sick) == [1]
+
+
+async def test_what_waits_behind_a_closed_letter_goes_on_in_order(
+    bench: Bench, eventually: Eventually
+) -> None:
+    sick, now = new_id(), SystemClock().now()
+    async with producing(bench) as send:
+        await send(noted(bench.topic, sick, 1), value=b"{")
+        await send(noted(bench.topic, sick, 2), noted(bench.topic, sick, 3))
+        bench.start(consumer_of(bench, act, "effects"))
+        await eventually(lambda: rows(bench, "SELECT 1 FROM dead_letters HAVING count(*) = 3"))
+        letters = await rows(bench, 'SELECT id, state FROM dead_letters ORDER BY "offset"')
+        assert [letter["state"] for letter in letters] == ["dead", "parked", "parked"]
+        first, second, _ = (letter["id"] for letter in letters)
+        close = partial(close_letter, bench.worker, by="operator", reason="unreadable, not ours", now=now)
+        assert await close(second) is None, "it only waits"
+        assert await close(first) == 2
+        assert await close(first) is None, "it is closed already"
+        await eventually(lambda: rows(bench, "SELECT 1 FROM effects WHERE sequence = 3"))
+        await send(noted(bench.topic, sick, 4))
+        await eventually(lambda: rows(bench, "SELECT 1 FROM effects WHERE sequence = 4"))
+    assert await sequences(bench, sick) == [2, 3, 4]
+    states = await rows(bench, 'SELECT state FROM dead_letters ORDER BY "offset"')
+    assert [row["state"] for row in states] == ["closed", "redriven", "redriven"]
+    noted_down = await rows(
+        bench, "SELECT details->>'by' AS by, details->>'reason' AS reason FROM audit_entries"
+        " WHERE action = 'dead-letter.closed' AND subject_id = $1", first
+    )  # fmt: skip
+    assert [tuple(row) for row in noted_down] == [("operator", "unreadable, not ours")]

@@ -165,7 +165,8 @@ def _inbox(metadata: MetaData) -> Table:
 def _dead_letters(metadata: MetaData) -> Table:
     """Events that a consumer gave up ("dead"), later ones of the same key behind them ("parked"), and both "redriven".
 
-    `headers` are pairs of name and text; `value` holds the record's bytes as they came.
+    "closed" is what an operator gave up for good; `redriven_at` is the moment of that too. `headers` are pairs of name and
+    text; `value` holds the record's bytes as they came.
     """
     return Table(
         "dead_letters",

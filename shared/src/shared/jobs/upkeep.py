@@ -1,4 +1,4 @@
-"""Throws away what has had its time: old quarters of the inbox, finished jobs, letters that were redriven."""
+"""Throws away what has had its time: old quarters of the inbox, finished jobs, letters that were redriven or closed."""
 
 import logging
 from datetime import timedelta
@@ -29,7 +29,8 @@ def upkeep_handler(clock: Clock) -> JobHandler:
                 logger.info("emptied %s", quarter)
             await connection.execute("DELETE FROM jobs WHERE finished_at < $1", now - JOBS_KEPT)
             await connection.execute(
-                "DELETE FROM dead_letters WHERE state = 'redriven' AND redriven_at < $1", now - LETTERS_KEPT
+                "DELETE FROM dead_letters WHERE state IN ('redriven', 'closed') AND redriven_at < $1",
+                now - LETTERS_KEPT,
             )
 
     return upkeep

@@ -114,3 +114,14 @@ async def request_redrive(
         asked = await dead_letters.redrive(session, ids=ids, consumer=consumer, now=now)
         await session.commit()
     return asked
+
+
+async def close_letter(
+    database: Database, letter_id: UUID, *, by: str, reason: str, now: datetime
+) -> int | None:
+    """Close a dead letter in a transaction of its own, as the worker; see `dead_letters.close`."""
+    async with database.write(Scope.everything()) as session:
+        behind = await dead_letters.close(session, letter_id, by=by, reason=reason, now=now)
+        await session.flush_events()
+        await session.commit()
+    return behind

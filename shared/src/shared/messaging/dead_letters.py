@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import text
 
 from shared.contracts.envelope import Headers
-from shared.database.session import ReadSession, WriteSession
+from shared.database.session import ReadSession, WriteSession, driver
 from shared.kernel.ids import new_id
 from shared.messaging.topics import dead_letter_topic
 from shared.observability.logs import safe_message
@@ -26,6 +26,7 @@ from shared.observability.logs import safe_message
 DEAD = "dead"
 PARKED = "parked"
 REDRIVEN = "redriven"
+CLOSED = "closed"
 MIRROR_TYPE = "unionhall.messaging.dead-letter.v1"
 _LONG_NUMBER = re.compile(r"\d{7,}[\dXx]?")
 _CAUSE_LENGTH = 500
@@ -48,6 +49,21 @@ _NEXT_OF_KEY = """
     SELECT id, topic, partition, "offset", key, headers::text, value, tries FROM dead_letters
     WHERE consumer = $1 AND key = $2 AND state IN ('dead', 'parked')
     ORDER BY topic, partition, "offset" LIMIT 1
+"""
+_CLOSE = """
+    UPDATE dead_letters SET state = 'closed', redriven_at = $2, redrive_requested_at = NULL
+    WHERE id = $1 AND state = 'dead' RETURNING id
+"""
+#: The oldest that waited behind a closed letter becomes the one that is tried; those after it follow as in any redrive.
+_LET_GO = """
+    WITH behind AS (
+        SELECT id, state FROM dead_letters WHERE consumer = $1 AND key = $2 AND state IN ('dead', 'parked')
+        ORDER BY topic, partition, "offset"
+    ), next AS (
+        UPDATE dead_letters SET state = 'dead', redrive_requested_at = $3
+        WHERE id = (SELECT id FROM behind LIMIT 1) AND state = 'parked'
+    )
+    SELECT count(*) FROM behind WHERE state = 'parked'
 """
 _BY_ID = """
     SELECT id, topic, partition, "offset", key, headers::text, value, tries FROM dead_letters
@@ -224,6 +240,25 @@ async def redrive(
         {"now": now, "ids": None if ids is None else list(ids), "consumer": consumer},
     )
     return [row.id for row in rows]
+
+
+async def close(session: WriteSession, letter_id: UUID, *, by: str, reason: str, now: datetime) -> int | None:
+    """Give a dead letter up for good, with who and why in the audit; how many waited behind it and go on now.
+
+    None if no such letter is dead.
+    """
+    connection = await driver(session)
+    row = await connection.fetchrow("SELECT consumer, key FROM dead_letters WHERE id = $1", letter_id)
+    if row is None:
+        return None
+    if row["key"] is not None:
+        await lock_key(connection, row["consumer"], row["key"])
+    if await connection.fetchval(_CLOSE, letter_id, now) is None:
+        return None
+    details = {"consumer": row["consumer"], "by": by, "reason": reason}
+    session.audit("dead-letter.closed", "dead-letter", letter_id, details)
+    behind: int = await connection.fetchval(_LET_GO, row["consumer"], row["key"], now)
+    return behind
 
 
 async def still_dead(session: ReadSession, ids: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
