@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from shared.kernel import texts
 from shared.kernel.clock import CHINA_OFFSET
@@ -22,9 +24,13 @@ CHINA = timezone(CHINA_OFFSET)
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}")
 
-_ID_WIDTH = 36
-#: Columns of ids, which are there to be copied.
-_IDS = frozenset({"column-letter", "column-import"})
+#: What has no blank and is not longer is kept on one line: it is there to be copied or compared. An id is longer, and too.
+_WHOLE = 16
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Fields whose heading another table has with another meaning.
+_NAMED_ALIKE = {"reason": "reason-text"}
+#: Longer text may be folded down to this.
+_FOLDED = 12
 
 console = Console()
 complaints = Console(stderr=True)
@@ -63,18 +69,14 @@ def show_line(document: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table; `columns` are codes of texts. Nothing is cut: what is too wide goes on in the next line, but for an id."""
-    table = Table(header_style="bold")
-    for column in columns:
-        table.add_column(words(column), min_width=_ID_WIDTH if column in _IDS else None, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    console.print(table)
+    """A table; `columns` are codes of texts. Nothing is cut."""
+    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    _lay_out([words(column) for column in columns], cells)
 
 
 def show_rows(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A table of what the API answered: amounts in yuan, known words in the terminal's language."""
-    console.print(_table(fields, rows))
+    _lay_out([heading(field) for field in fields], [[shown(field, row) for field in fields] for row in rows])
 
 
 def show_document(document: Mapping[str, Any]) -> None:
@@ -82,29 +84,50 @@ def show_document(document: Mapping[str, Any]) -> None:
     lists = {name: value for name, value in document.items() if _is_rows(value)}
     flat = [name for name, value in document.items() if value is not None and name not in lists]
     table = Table(show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     for name in flat:
         table.add_row(heading(name), shown(name, document))
     console.print(table)
     for name, rows in lists.items():
         fields = [field for field in rows[0] if any(row.get(field) not in (None, []) for row in rows)]
-        inner = _table(fields, rows)
-        inner.title, inner.title_justify = heading(name), "left"
-        console.print(inner)
+        console.print(Text(heading(name), style="italic"))
+        show_rows(fields, rows)
 
 
-def _table(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table:
+def _lay_out(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, or where the terminal (or a pipe) is too narrow for it, lines for each row. No cell is lost in either."""
+    widths = [
+        max(_least(cell) for cell in column) for column in zip(headings, *rows, strict=True)
+    ]  # fmt: skip
+    if rows and sum(widths) + 3 * len(widths) + 1 > console.width:
+        for row in rows:
+            first, *others = (Text.from_markup(cell or "–") for cell in row)
+            told = [
+                Text(f"{name} ").append_text(cell) for name, cell in zip(headings[1:], others, strict=True)
+            ]
+            console.print(Text.assemble((f"{headings[0]} ", "dim"), first), overflow="fold")
+            console.print(Padding(Text(" · ").join(told), (0, 0, 0, 2)), overflow="fold")
+        return
     table = Table(header_style="bold")
-    for field in fields:
-        # An id is there to be copied: it is never cut.
-        table.add_column(heading(field), min_width=_ID_WIDTH if field == "id" else None)
+    for name, width in zip(headings, widths, strict=True):
+        table.add_column(name, min_width=width, overflow="fold")
     for row in rows:
-        table.add_row(*(shown(field, row) for field in fields))
-    return table
+        table.add_row(*row)
+    console.print(table)
+
+
+def _least(cell: str) -> int:
+    """How narrow the column of this cell may become."""
+    text = Text.from_markup(cell)
+    width = max((line.cell_len for line in text.split()), default=0)
+    is_whole = _ID.fullmatch(text.plain) or (width <= _WHOLE and " " not in text.plain)
+    return width if is_whole else min(width, _FOLDED)
 
 
 def heading(field: str) -> str:
     """The words for a field of the API; its own name where there are none."""
-    code = f"column-{field}".replace("_", "-")
+    code = f"column-{_NAMED_ALIKE.get(field, field)}".replace("_", "-")
     return words(code) if texts.has_text(code) else field
 
 
@@ -118,7 +141,7 @@ def shown(field: str, row: Mapping[str, Any]) -> str:
     if isinstance(value, bool):
         return words("word-yes" if value else "word-no")
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False) if value else ""
+        return escape(json.dumps(value, ensure_ascii=False)) if value else ""
     if _MOMENT.match(str(value)):
         return f"{datetime.fromisoformat(str(value)).astimezone(CHINA):%Y-%m-%d %H:%M}"
     code = f"word-{value}".replace("_", "-")

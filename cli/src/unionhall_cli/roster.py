@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from unionhall_cli.federation import Federation, federation
@@ -125,7 +126,7 @@ def status(
 
 @app.command(
     help=both(
-        "下载错误数据表：原始行加原因，改正后可再次上传",
+        "下载错误清单：原始行加原因，改正后可再次上传",
         "The rejected rows with reasons, to correct and upload again",
     )
 )
@@ -247,7 +248,8 @@ _COUNTS = ("rows", "created", "updated", "unchanged", "rejected")
 
 
 def _report(api: Federation, found: dict[str, Any], *, as_json: bool) -> None:
-    problems = api.get(f"{ROSTERS}/{found['id']}/problems", limit=_SHOWN)["items"] if found["rows"] else []
+    """What an import came to, with its first problems; of one that was undone only what stayed."""
+    problems, has_more = _problems(api, found) if found["rows"] else ([], False)
     if as_json:
         show_json(found | {"problems": problems})
         return
@@ -260,20 +262,44 @@ def _report(api: Federation, found: dict[str, Any], *, as_json: bool) -> None:
         console.print(f"[yellow]![/yellow] {warning['count']} × {warning['text']}", highlight=False)
     if found["same_file_as"]:
         say("same-file", id=found["same_file_as"])
-    if found["state"] == "undone":
+    is_undone = found["state"] == "undone"
+    if is_undone:
         say("undone-totals", undone=found["undone"], kept=found["kept"])
     if problems:
         show_table(
             ["column-row", "column-column", "column-value", "column-reason"],
             [
-                (row["row"], one["column"], one["value"], f"{one['reason']} {one['remedy']}")
+                (row["row"], one["column"], escape(one["value"]), f"{one['reason']} {one['remedy']}")
                 for row in problems
                 for one in row["problems"]
             ],
         )
-        say("get-errors", id=found["id"])
+        if has_more:
+            say("more-kept" if is_undone else "more-problems", rejected=found["rejected"])
+        if not is_undone:
+            say("get-errors", id=found["id"])
     if found["state"] == "checked":
         say("now-import", id=found["id"])
+
+
+def _problems(api: Federation, found: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """The first rows with problems, and whether there are more. After an undo: the rows that it left as they are."""
+    address, is_undone = f"{ROSTERS}/{found['id']}/problems", found["state"] == "undone"
+    if is_undone and not found["kept"]:
+        return [], False
+    wanted: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        more = {"cursor": cursor} if cursor else {}
+        page = api.get(address, limit=200 if is_undone else _SHOWN, **more)
+        wanted += [row for row in page["items"] if not is_undone or _is_kept(row)]
+        cursor = page.get("next_cursor")
+        if cursor is None or len(wanted) >= _SHOWN:
+            return wanted[:_SHOWN], cursor is not None or len(wanted) > _SHOWN
+
+
+def _is_kept(row: dict[str, Any]) -> bool:
+    return any(one["code"] == "roster-undo-changed-since" for one in row["problems"])
 
 
 def _save(api: Federation, address: str, out: Path, *, as_json: bool) -> None:

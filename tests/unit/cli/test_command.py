@@ -1,7 +1,10 @@
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import typer
@@ -14,6 +17,7 @@ from local_stack.processes import LocalStackError
 from local_stack.state import ProcessStatus, StackStatus
 from unionhall_cli import doctor, main, output
 from unionhall_cli.main import app
+from unionhall_cli.operations import dead_letters, services
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
@@ -200,5 +204,38 @@ def test_an_id_is_never_cut_and_nothing_else_is_lost(
     shown = capsys.readouterr().out
     assert first in shown
     assert "…" not in shown
-    cells = ["".join(line.split("│")[4].strip() for line in shown.splitlines() if "│" in line)]
-    assert topic in cells[0]
+    for cell in (
+        "welfare.directory",
+        "unionhall.membership.member.admitted.v1",
+        topic,
+        "KeyError: 'organisation_id'",
+    ):
+        assert cell in " ".join(shown.split())
+
+
+def test_a_closed_dead_letter_says_where_and_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = "01a1ff2e-7a7b-7699-a08e-dcb4d070e37a"
+    closed: list[tuple[str, str]] = []
+
+    async def close_letter(_: object, letter: UUID, *, by: str, reason: str, now: datetime) -> int | None:
+        assert by
+        assert now.tzinfo
+        closed.append((str(letter), reason))
+        return 2 if len(closed) == 2 else None
+
+    @asynccontextmanager
+    async def database(_: str) -> AsyncIterator[None]:
+        yield None
+
+    monkeypatch.setattr(dead_letters, "close_letter", close_letter)
+    monkeypatch.setattr(services, "running", lambda: None)
+    monkeypatch.setattr(services, "database", database)
+    ran = CliRunner().invoke(app, ["dead-letters", "close", first, "--reason", " foreign writer ", "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout) == {"service": services.names()[1], "id": first, "behind": 2}
+    assert closed == [(first, "foreign writer")] * 2
+    gone = CliRunner().invoke(app, ["dead-letters", "close", first, "--reason", "again"])
+    assert gone.exit_code == 1
+    assert "is open" in words_of(gone.stderr)
+    assert CliRunner().invoke(app, ["dead-letters", "close", first, "--reason", " "]).exit_code == 1
+    assert CliRunner().invoke(app, ["dead-letters", "close", first]).exit_code == 2

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from unionhall_cli import federation as federation_module
+from unionhall_cli import output
 from unionhall_cli.federation import Federation
 from unionhall_cli.main import app
 from unionhall_cli.office import aggregate, payouts
@@ -71,6 +72,12 @@ def test_people_read_yuan_and_words_and_whole_ids(asked: list[httpx.Request]) ->
     assert dict(asked[-1].url.params) == {"limit": "20", "stage": "submitted"}
 
 
+BUDGET = {
+    "id": ID, "name": "送温暖", "allocated_fen": 300_000_000, "reserved_fen": 150_000, "paid_fen": 4_200,
+    "available_fen": 299_845_800,
+}  # fmt: skip
+
+
 def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         first = int(request.url.params.get("cursor", "0"))
@@ -80,7 +87,8 @@ def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch)
             | {"lines": [{"account": "available", "amount_fen": 1}], "after": {"available_fen": number}}
             for number in range(first + 1, last + 1)
         ]
-        page = {"budget": {"name": "送温暖"}, "opening": {"available_fen": first}, "entries": entries}
+        budget = BUDGET | {"version": 450}
+        page = {"budget": budget, "opening": {"available_fen": first}, "entries": entries}
         closing = {"available_fen": last}
         cursor = str(last) if last < 450 else None
         return httpx.Response(200, json=page | {"closing": closing, "next_cursor": cursor})
@@ -93,7 +101,81 @@ def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch)
     part = CliRunner().invoke(app, ["budget", "statement", ID, "-n", "300"])
     assert "r300" in part.stdout
     assert "r301" not in part.stdout
-    assert "The first 300 are listed" in part.stdout
+    assert "The oldest 300 of 450 entries are listed" in part.stdout
+    for own in ("3000000.00", "1500.00", "42.00", "2998458.00"):
+        assert own in part.stdout, (
+            "the figures are the budget's, not those after the last entry that is shown"
+        )
+    assert "are listed" not in CliRunner().invoke(app, ["budget", "statement", ID]).stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "moved"),
+    [
+        ({"outside": -500, "available": 500}, "5.00"),
+        ({"available": -40_000_000}, "-400000.00"),
+        ({"available": 40_000_000}, "400000.00"),
+        ({"available": -160_000, "reserved": 160_000}, "1600.00"),
+        ({"reserved": -160_000, "paid": 160_000}, "1600.00"),
+        ({"outside": 500, "available": -500}, "-5.00"),
+    ],
+    ids=["income", "handed-down", "received", "reserved", "paid", "income-reversed"],
+)
+def test_an_entry_says_what_it_moved(
+    monkeypatch: pytest.MonkeyPatch, lines: dict[str, int], moved: str
+) -> None:
+    entry = {
+        "on": "2026-03-16", "kind": "allocation", "case_id": None, "reason": None, "entry_id": ID,
+        "lines": [{"account": name, "amount_fen": amount} for name, amount in lines.items()],
+        "after": {"available_fen": 7},
+    }  # fmt: skip
+    page = {"budget": BUDGET | {"version": 1}, "entries": [entry], "closing": {}, "next_cursor": None}
+    serve(monkeypatch, lambda _: httpx.Response(200, json=page))
+    shown = CliRunner().invoke(app, ["budget", "statement", ID]).stdout
+    assert moved in [word.strip("·") for word in shown.replace("│", " ").split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "item"),
+    [
+        (["budget", "list"], BUDGET),
+        (
+            ["case", "list"],
+            {"id": ID, "case_number": "2026-00000001", "stage": "submitted", "requested_fen": 150_000, "due_on": "2026-11-27"},
+        ),
+        (
+            ["dossier", "list"],
+            {"id": ID, "number": "990101-2026-0001", "status": "open", "hardship_class": "accidental", "primary_cause": "x" * 90},
+        ),
+    ],
+)  # fmt: skip
+def test_a_pipe_of_80_columns_loses_no_column(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], item: dict[str, object]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    serve(monkeypatch, lambda _: httpx.Response(200, json={"items": [item], "next_cursor": None}))
+    shown = CliRunner().invoke(app, words).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    joined = "".join(shown.split())
+    for field in item:
+        assert "".join(output.shown(field, item).split()) in joined, field
+        assert "".join(output.heading(field).split()) in joined, field
+    assert ID in shown, "in one piece"
+    assert "…" not in shown
+
+
+def test_who_waits_is_told_how_many_stand_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"id": ID, "activity_id": ID, "status": "waiting", "version": 1}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(201, json=made)
+        assert request.url.path == f"/api/v1/registrations/{ID}"
+        return httpx.Response(200, json=made | {"ahead": 6})
+
+    serve(monkeypatch, answer)
+    ran = CliRunner().invoke(app, ["activity", "register", ID, "--json"])
+    assert json.loads(ran.stdout) == made | {"ahead": 6}
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,44 @@ def test_an_import_that_nobody_works_on_says_so_once(tmp_path: Path, looks: list
     file.write_text("hello,world\n", encoding="utf-8")
     ran = CliRunner().invoke(app, ["roster", "check", str(file)])
     assert ran.stderr.count("Nobody works.") == 1
+
+
+def problem(row: int, code: str) -> dict[str, object]:
+    """A row with one problem."""
+    told = {"column": "姓名", "code": code, "value": "", "reason": f"why{row}.", "remedy": "Mend it."}
+    return {"row": row, "outcome": "rejected", "problems": [told]}
+
+
+@pytest.mark.parametrize(("state", "told"), [("checked", "why1."), ("undone", "why250.")])
+def test_problems_that_are_not_listed_are_told_of(
+    monkeypatch: pytest.MonkeyPatch, state: str, told: str
+) -> None:
+    old = [problem(row, "roster-required") for row in range(1, 201)]
+    kept = [problem(row, "roster-undo-changed-since") for row in range(250, 262)]
+    counts = dict.fromkeys(("created", "updated", "unchanged"), 0)
+    found = REFUSED | counts | {
+        "state": state, "refusal": None, "rows": 300, "rejected": 200, "undone": 3, "kept": 12,
+        "file_name": "r.csv", "same_file_as": None,
+    }  # fmt: skip
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/problems"):
+            return httpx.Response(200, json=found)
+        after, limit = int(request.url.params.get("cursor", "0")), int(request.url.params["limit"])
+        listed = [*old, *kept] if state == "undone" else old
+        cursor = str(after + limit) if after + limit < len(listed) else None
+        return httpx.Response(200, json={"items": listed[after : after + limit], "next_cursor": cursor})
+
+    @contextmanager
+    def opened(user: str) -> Iterator[Federation]:
+        api = Federation(user)
+        api._client = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
+        yield api
+
+    monkeypatch.setattr(roster, "federation", opened)
+    ran = CliRunner().invoke(app, ["roster", "status", ID])
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout.count("Mend it.") == 10
+    assert told in ran.stdout
+    assert ("why1." in ran.stdout) == (state == "checked")
+    assert "not listed here" in ran.stdout

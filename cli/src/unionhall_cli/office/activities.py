@@ -118,10 +118,13 @@ _steps.reasoned("cancel", "cancellation", ORGANISER, both("取消活动", "Call 
 
 @app.command(help=both("报名：本人，或由组织者代报", "Register: oneself, or a member as the organiser"))
 def register(found: Id, member: OfMember = None, user: User = MEMBER, as_json: Json = False) -> None:
-    """Confirmed, waiting, or in the lottery."""
+    """Confirmed, waiting, or in the lottery; who waits is told how many stand before him."""
     body = {} if member is None else {"member_id": str(member)}
     with signed_in(user) as api:
-        show(api.post(f"{ACTIVITIES.address}/{found}/registrations", body), as_json=as_json)
+        made = api.post(f"{ACTIVITIES.address}/{found}/registrations", body)
+        if made["status"] == "waiting":
+            made |= {"ahead": REGISTRATIONS.read(api, made["id"])["ahead"]}
+        show(made, as_json=as_json)
 
 
 @app.command(

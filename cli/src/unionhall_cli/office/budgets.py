@@ -17,9 +17,11 @@ from unionhall_cli.roster import unit_id
 TREASURER = "treasurer"
 #: Entries of a statement that are shown at once; a CSV has all.
 MOST_ENTRIES, PAGE = 10_000, 200
+#: What a statement says of its budget: the figures after its last entry, however many are shown.
+FIGURES = ("name", "allocated_fen", "reserved_fen", "paid_fen", "available_fen")
 BUDGETS = Aggregate(
     "/api/v1/budgets",
-    ("id", "name", "allocated_fen", "available_fen"),
+    ("id", "name", "allocated_fen", "reserved_fen", "paid_fen", "available_fen"),
 )
 
 app = group("帮扶资金预算", "Budgets of aid money")
@@ -124,33 +126,38 @@ def statement(
             _written(out, len(content), as_json=as_json)
             return
         page = _statement(api, address, limit)
-        if not as_json:
-            if page["next_cursor"]:
-                say("more-than-limit", limit=limit)
-            page = {
-                "budget": page["budget"]["name"],
-                **page["closing"],
-                "entries": [
-                    {name: entry[name] for name in ("on", "kind", "case_id", "reason", "entry_id")}
-                    | {
-                        "amount_fen": sum(
-                            line["amount_fen"] for line in entry["lines"] if line["amount_fen"] > 0
-                        )
-                    }
-                    | {"available_fen": entry["after"]["available_fen"]}
-                    for entry in page["entries"]
-                ],
-            }
-        show(page, as_json=as_json)
+        if as_json:
+            show_json(page)
+            return
+        budget, entries = page["budget"], page["entries"]
+        show(
+            {name: budget[name] for name in FIGURES} | {"entries": [_entry(one) for one in entries]},
+            as_json=False,
+        )
+        if page["next_cursor"]:
+            say("statement-cut", shown=len(entries), entries=budget["version"])
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    """A line of the statement for people: what moved, and what was available afterwards."""
+    return {name: entry[name] for name in ("on", "kind", "case_id", "reason", "entry_id")} | {
+        "amount_fen": _moved(entry["lines"]), "available_fen": entry["after"]["available_fen"],
+    }  # fmt: skip
+
+
+def _moved(lines: list[dict[str, Any]]) -> int:
+    """What came to the budget (negative: left it); of what only moved within it, how much."""
+    gained: int = sum(line["amount_fen"] for line in lines if line["account"] != "outside")
+    return gained or sum(line["amount_fen"] for line in lines if line["amount_fen"] > 0)
 
 
 def _statement(api: Federation, address: str, limit: int) -> dict[str, Any]:
-    """The first `limit` entries with the figures before and after them, page by page."""
+    """The first `limit` entries with the figures before and after them, page by page; and the budget as it stands."""
     found: dict[str, Any] = api.get(address, limit=min(PAGE, limit))
     while found["next_cursor"] and len(found["entries"]) < limit:
         asked = min(PAGE, limit - len(found["entries"]))
         more = api.get(address, limit=asked, cursor=found["next_cursor"])
-        found |= {"closing": more["closing"], "next_cursor": more["next_cursor"]}
+        found |= {name: more[name] for name in ("budget", "closing", "next_cursor")}
         found["entries"] += more["entries"]
     return found
 

@@ -1,16 +1,18 @@
-"""`unionhall dead-letters list | show | redrive`: events that a consumer gave up."""
+"""`unionhall dead-letters list | show | redrive | close`: events that a consumer gave up."""
 
 import asyncio
+import getpass
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 
 from shared.database.scope import Scope
 from shared.messaging import dead_letters
-from shared.messaging.consumer_redrive import request_redrive
+from shared.messaging.consumer_redrive import close_letter, request_redrive
 from unionhall_cli.operations import services
 from unionhall_cli.options import Json, group
 from unionhall_cli.output import both, give_up, say, show_json, show_table
@@ -22,6 +24,8 @@ Consumer = Annotated[
 ]
 #: Seconds that a redrive is waited for: the consumer looks for requests every few seconds.
 _PATIENCE = 30.0
+#: As long as reasons may be elsewhere.
+_REASON_LENGTH = 500
 
 
 @app.command("list", help=both("列出死信", "List dead letters"))
@@ -43,15 +47,15 @@ def list_letters(
         say("no-dead-letters")
         return
     show_table(
-        ["column-letter", "column-consumer", "column-event", "column-place", "column-tries", "column-cause"],
+        ["column-letter", "column-consumer", "column-event", "column-record", "column-tries", "column-cause"],
         [
             (
                 one["id"],
                 one["consumer"],
-                one["type"],
+                escape(str(one["type"])),
                 f"{one['topic']}[{one['partition']}]@{one['offset']}",
                 one["tries"],
-                one["cause"],
+                escape(one["cause"]),
             )
             for one in found
         ],
@@ -69,7 +73,9 @@ def show(
     if as_json:
         show_json(found)
     else:
-        show_table(["column-field", "column-value"], [(name, _shown(value)) for name, value in found.items()])
+        show_table(
+            ["column-field", "column-value"], [(name, escape(_shown(value))) for name, value in found.items()]
+        )
 
 
 @app.command(help=both("重新处理死信", "Have dead letters tried again"))
@@ -89,6 +95,30 @@ def redrive(
         say("redriven" if not left else "redriven-some", asked=asked, left=len(left))
     if left:
         raise typer.Exit(1)
+
+
+@app.command(help=both("不再处理一条死信，写明原因", "Give a dead letter up for good, and say why"))
+def close(
+    letter_id: Annotated[UUID, typer.Argument(help=both("死信编号", "its id"))],
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            help=both("原因，记入审计；不写姓名和号码", "why; it enters the audit: no names, no numbers"),
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """What waited behind it goes on. Who closed it is the user of this machine."""
+    if not reason.strip():
+        give_up("letter-reason-missing")
+    found = services.do(_close(letter_id, reason.strip()[:_REASON_LENGTH]))
+    if found is None:
+        give_up("no-such-dead-letter", id=str(letter_id))
+    if as_json:
+        show_json(found)
+    else:
+        say("letter-closed", id=str(letter_id), service=found["service"], behind=found["behind"])
 
 
 async def _list(consumer: str | None, state: str, limit: int) -> list[dict[str, Any]]:
@@ -127,6 +157,17 @@ async def _redrive(ids: list[UUID] | None, consumer: str | None) -> tuple[int, l
                     break
                 await asyncio.sleep(0.3)
     return asked, left
+
+
+async def _close(letter_id: UUID, reason: str) -> dict[str, Any] | None:
+    for service in services.names():
+        async with services.database(service) as database:
+            behind = await close_letter(
+                database, letter_id, by=getpass.getuser(), reason=reason, now=datetime.now(UTC)
+            )
+            if behind is not None:
+                return {"service": service, "id": str(letter_id), "behind": behind}
+    return None
 
 
 def _shown(value: object) -> str:
