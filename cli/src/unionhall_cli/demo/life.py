@@ -110,7 +110,8 @@ async def _pool(people: Crowd, frame: Frame) -> list[dict[str, Any]]:
 
 async def _to_try(people: Crowd, frame: Frame) -> dict[str, str]:
     """A case that waits for the county's approver, and an activity with a full waiting list."""
-    place = {"organisation": frame.units[aid.COUNTY], "stage": "submitted"}
+    # Only what he may decide: a large amount waits for the city's.
+    place = {"organisation": frame.units[aid.COUNTY], "stage": "submitted", "holder": "mine"}
     cases = await people.all("approver", "/api/v1/cases", 1, **place)
     place = {"organisation": frame.units[CITY], "stage": "open"}
     opened = await people.all("organiser", activities.ACTIVITIES, 200, **place)
