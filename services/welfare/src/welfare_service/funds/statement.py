@@ -24,7 +24,7 @@ HEADINGS: Final = (
     "可用余额 available",
     "冻结余额 reserved balance",
     "已付累计 paid total",
-    "个案 case",
+    "帮扶申请 case",
     "事由 reason",
     "冲销 reverses",
     "凭证 entry",
