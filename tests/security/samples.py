@@ -269,6 +269,7 @@ WELFARE: Final[dict[str, Sample]] = {
     f"POST {_C}/unflagging": _REASON,
     "POST /api/v1/me/cases": Sample(stages.application),
     "GET /api/v1/me/cases": _NONE,
+    "GET /api/v1/me/programmes": _NONE,
     "POST /api/v1/me/cases/{case_id}/acknowledgement": Sample(ids={"case_id": "paid case"}),
     "POST /api/v1/dossiers": Sample(_dossier),
     "GET /api/v1/dossiers": _OWN,

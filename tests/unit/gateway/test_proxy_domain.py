@@ -10,6 +10,7 @@ from gateway_service.proxy.domain import needs_token, owner_of, route
         ("/api/v1/me/posts", "membership"),
         ("/api/v1/me/cases", "welfare"),
         ("/api/v1/me/cases/5/acknowledgement", "welfare"),
+        ("/api/v1/me/programmes", "welfare"),
         ("/api/v1/me/registrations", "events"),
         ("/api/v1/me/activities", "events"),
         ("/api/v1/me/check-ins", "events"),

@@ -35,6 +35,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     dossiers.router,
     dossier_decisions.router,
     programmes.router,
+    programmes.own_router,
     rules.router,
     funds.router,
     payouts.router,

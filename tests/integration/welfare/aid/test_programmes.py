@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from shared.kernel.ids import new_id
-from tests.support.aid import Aid
+from tests.support.aid import YEAR, Aid, aid_of
 
 
 async def test_a_programme_is_opened_changed_and_told_of(aid: Aid) -> None:
@@ -45,6 +45,35 @@ async def test_who_may_open_and_who_sees_a_programme(aid: Aid) -> None:
     await aid.welfare.call(
         "PUT", f"/programmes/{made['id']}", by=lower_officer, version=1, json=terms, expect=404
     )
+
+
+async def test_a_member_finds_what_to_apply_for_and_nothing_of_the_budget(aid: Aid) -> None:
+    lower, sibling = await aid_of(aid.welfare, aid.membership, aid.unit), await aid.welfare.unit()
+    above = [await aid.programme(name=f"救助 {number}") for number in range(3)]
+    own = await lower.programme()
+    await aid.programme(starts_on=f"{YEAR - 1}-01-01", ends_on=f"{YEAR - 1}-12-31")
+    below, here, beside, nobody = (f"member-{new_id()}" for _ in range(4))
+    for subject, unit in ((below, lower.unit), (here, aid.unit), (beside, sibling)):
+        await aid.member(subject=subject, at=unit)
+    found = await aid.welfare.call("GET", "/me/programmes", by=below)
+    assert [item["id"] for item in found["items"]] == [item["id"] for item in (*above, own)]
+    hidden = {"organisation_id", "budget_id", "eligibility", "version"}
+    assert found["items"][0] == {name: value for name, value in above[0].items() if name not in hidden}
+    # Of the unit below, and elsewhere, nothing.
+    found = await aid.welfare.call("GET", "/me/programmes", by=here)
+    assert [item["id"] for item in found["items"]] == [item["id"] for item in above]
+    assert (await aid.welfare.call("GET", "/me/programmes", by=beside))["items"] == []
+    refused = await aid.welfare.call("GET", "/me/programmes", by=nobody, expect=404)
+    assert refused["code"] == "no-own-member"
+    read, page = [], await aid.welfare.call("GET", "/me/programmes?limit=2", by=below)
+    while True:
+        read += [item["id"] for item in page["items"]]
+        if not page["next_cursor"]:
+            break
+        next_page = f"/me/programmes?limit=2&cursor={page['next_cursor']}"
+        await aid.welfare.call("GET", next_page, by=here, expect=400)
+        page = await aid.welfare.call("GET", next_page, by=below)
+    assert read == [item["id"] for item in (*above, own)]
 
 
 @pytest.mark.parametrize(

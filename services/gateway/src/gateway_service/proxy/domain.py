@@ -18,6 +18,7 @@ OWNERS: Final[dict[str, str]] = {
     "audit": "membership",
     "me": "membership",
     "me/cases": "welfare",
+    "me/programmes": "welfare",
     "rules": "welfare",
     "dossiers": "welfare",
     "programmes": "welfare",

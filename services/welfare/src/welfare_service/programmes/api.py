@@ -16,13 +16,14 @@ from shared.web.conditional import set_etag
 from shared.web.language import CurrentLanguage
 from shared.web.paging import Page, PageQuery, page_of
 from shared.web.routing import api_router
-from shared.web.session import CurrentClock, Keys, Read, database_of
+from shared.web.session import CurrentClock, Keys, Read, Write, database_of
 from welfare_service.consumers import DIRECTORY
 from welfare_service.membership_client import Membership
 from welfare_service.programmes import repository, use_cases
 from welfare_service.programmes.schemas import (
     EligibilityReply,
     MemberBody,
+    OwnProgrammeReply,
     PreviewBody,
     PreviewReply,
     ProgrammeBody,
@@ -32,6 +33,7 @@ from welfare_service.programmes.schemas import (
 )
 
 router = api_router("/api/v1/programmes", "programmes")
+own_router = api_router("/api/v1/me/programmes", "me")
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -125,3 +127,17 @@ async def eligibility(
         reasons=[ReasonReply.of(reason, language) for reason in judgement.reasons],
         programme_version=programme.version,
     )
+
+
+@own_router.get("")
+async def list_own(
+    page: PageQuery, session: Write, caller: CurrentCaller, ring: Keys, clock: CurrentClock
+) -> Page[OwnProgrammeReply]:
+    """What a member can apply for today: the programmes of the own unit and of those above it, oldest first."""
+    purpose = f"own-programmes:{caller.issuer}:{caller.subject}"
+    after = page.after(ring, purpose)
+    found = await use_cases.running_for_oneself(
+        session, caller, By.caller(caller, clock.now()), UUID(after[0]) if after else None, page.limit + 1
+    )
+    rows, cursor = page_of(found, page.limit, ring, purpose, lambda programme: [str(programme.id)])
+    return Page(items=[OwnProgrammeReply.of(programme) for programme in rows], next_cursor=cursor)

@@ -161,6 +161,19 @@ async def page(
     return (await session.scalars(found.order_by(columns.id).limit(limit))).all()
 
 
+async def running_for(
+    session: ReadSession, path: str, today: date, after: UUID | None, limit: int
+) -> Sequence[Programme]:
+    """Up to `limit` programmes that take cases today for members of the unit at `path`, oldest first."""
+    columns = programmes.c
+    found = select(Programme).where(
+        columns.path.in_(ancestors(path)), columns.starts_on <= today, columns.ends_on >= today
+    )
+    if after:
+        found = found.where(columns.id > after)
+    return (await session.scalars(found.order_by(columns.id).limit(limit))).all()
+
+
 async def budget_figures(session: ReadSession, budget_id: UUID) -> BudgetFigures | None:
     """What the budget holds; None when the caller does not see it."""
     row = (await session.execute(_BUDGET, {"id": budget_id})).first()

@@ -76,6 +76,25 @@ class ProgrammeReply(BaseModel):
         return cls.model_validate(programme, from_attributes=True)
 
 
+class OwnProgrammeReply(BaseModel):
+    """A programme that a member can apply for: what it pays and until when, nothing of the budget behind it."""
+
+    id: UUID
+    name: str
+    kind: ProgrammeKind
+    starts_on: date
+    ends_on: date
+    amount_rule: AmountRule
+    fixed_fen: int | None
+    cap_per_time_fen: int | None
+    cap_per_year_fen: int | None
+
+    @classmethod
+    def of(cls, programme: Programme) -> Self:
+        """As it stands."""
+        return cls.model_validate(programme, from_attributes=True)
+
+
 class PreviewBody(Body):
     """Whom the programme would help: in the subtree of a unit (default: the programme's), each with `amount_fen`.
 

@@ -1,9 +1,10 @@
 """What one can do with a programme: one function per verb, each in the transaction that it is given."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from shared.database.session import ReadSession, WriteSession
-from shared.directory.members import read_members, require_fresh
+from shared.directory.members import read_members, read_own_member, require_fresh
 from shared.directory.organisations import path_of_organisation, place_of_organisation
 from shared.kernel.errors import Invalid, NotFound
 from shared.kernel.ids import new_id
@@ -55,6 +56,17 @@ async def change(
     programme.change(terms, budget_id, by.at)
     await record(session, programme, by, budget.allocated_fen if budget else 0)
     return programme
+
+
+async def running_for_oneself(
+    session: WriteSession, caller: Caller, by: By, after: UUID | None, limit: int
+) -> Sequence[Programme]:
+    """Up to `limit` programmes that the member who is calling can apply for today. Raises NotFound("no-own-member")."""
+    member = await read_own_member(session, caller.issuer, caller.subject)
+    if member is None:
+        raise NotFound("no-own-member")
+    await session.widen_scope(member.path)
+    return await repository.running_for(session, member.path, by.today, after, limit)
 
 
 async def preview(
