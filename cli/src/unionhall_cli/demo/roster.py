@@ -64,13 +64,12 @@ def units_sheet(units: Sequence[Unit]) -> bytes:
 
 
 def _cells(person: Human) -> Cells:
-    says_birth = person.document_type == "居民身份证"
     return {
         "姓名": person.name,
         "证件类型": person.document_type,
         "证件号码": person.number,
         "手机号": person.phone,
-        "性别": person.gender if says_birth else "",
+        "性别": person.gender,
         "出生日期": person.born,
         "用工形式": person.form,
         "工会组织编码": person.unit.code,

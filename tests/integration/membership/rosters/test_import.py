@@ -158,6 +158,20 @@ async def test_every_problem_names_row_column_value_reason_and_remedy(registry: 
     assert len(await members_of(registry)) == 1
 
 
+async def test_a_wrong_unit_is_told_of_together_with_what_else_is_wrong(registry: Registry) -> None:
+    own = registry.unit["code"]
+    checked = await registry.upload_rows(
+        somebody(姓名="", 工会组织编码="NOBODY"),
+        somebody(姓名="", 工会组织编码=own),
+        somebody(工会组织编码=own),
+    )
+    assert totals(checked) == (1, 0, 0, 2)
+    found = [[one["code"] for one in row["problems"]] for row in await registry.problems(checked)]
+    assert found == [["roster-required", "roster-organisation-unknown"], ["roster-required"]]
+    shown = [(row["row"], row["problems"][-1]["value"]) for row in await registry.problems(checked)]
+    assert shown == [(2, "NOBODY"), (3, "")]
+
+
 async def test_the_error_workbook_is_corrected_and_uploaded_again(registry: Registry) -> None:
     good, spoilt = somebody(), somebody()
     number = str(spoilt[2])
@@ -178,12 +192,13 @@ async def test_the_error_workbook_is_corrected_and_uploaded_again(registry: Regi
     book = openpyxl.load_workbook(io.BytesIO(reply.content))
     sheet = book.worksheets[0]
     cells = [[cell.value for cell in line] for line in sheet.iter_rows()]
-    assert [str(cell).split("\n")[0] for cell in cells[0]] == [*map(str, heading), "错误原因"]
+    assert [str(cell).split("\n")[0] for cell in cells[0]] == [*map(str, heading), "原行号", "错误原因"]
     assert len(cells) == 2
     assert (sheet.cell(2, 11).value, sheet.cell(2, 11).data_type) == ("=1+1", "s")
     assert not cells[1][2]  # a number has lost digits: nobody may take it for the true one
-    assert "文本" in str(cells[1][11])
-    assert "text format" in str(cells[1][11])
+    assert cells[1][11] == "3"
+    assert "文本" in str(cells[1][12])
+    assert "text format" in str(cells[1][12])
     sheet.cell(2, 3).value = number
     corrected = io.BytesIO()
     book.save(corrected)

@@ -119,6 +119,27 @@ def test_an_unknown_region_is_a_warning_and_counted() -> None:
     assert checker.warnings == {"document-region-unknown": 1}
 
 
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("护照", "E1234567"),
+        ("军官证", "示字第123456号"),
+        ("台胞证", "12345678"),
+        ("外国人永久居留证", "ABC123456789012"),
+    ],
+)
+def test_what_a_document_does_not_say_the_row_has_to(kind: str, number: str) -> None:
+    gender, born = [(column, "roster-document-says-not") for column in (Column.GENDER, Column.BIRTH_DATE)]
+    assert codes(证件类型=kind, 证件号码=number, 性别=" ") == {gender, born}
+    assert codes(证件类型=kind, 证件号码=number, 性别="女") == {born}
+    assert codes(证件类型=kind, 证件号码=number, 出生日期="1985-12-01") == {gender}
+    assert isinstance(check(证件类型=kind, 证件号码=number, 性别="女", 出生日期="1985-12-01"), Person)
+
+
+def test_the_new_residence_card_says_it_itself() -> None:
+    assert isinstance(check(证件类型="外国人永久居留证", 证件号码=resident_id(region="990000")), Person)
+
+
 def test_other_documents_take_birth_date_and_gender_from_the_row() -> None:
     person = check(证件类型="护照", 证件号码="e1234567", 性别="女", 出生日期="1985/12/1")
     assert isinstance(person, Person)

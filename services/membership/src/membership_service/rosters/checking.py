@@ -105,6 +105,7 @@ class RowChecker:
         joined = self._date(cells, Column.JOINED_ON, problems)
         code = self._code(cells, problems)
         if checked is not None:
+            self._unsaid(cells, checked, problems)
             _agree(checked, gender, born, problems)
             born = checked.birth_date or born
             if born is not None and (too_young := birth_problem(born, self.today)):
@@ -163,6 +164,16 @@ class RowChecker:
             return kind, checked
         problems.append(CellProblem(Column.DOCUMENT_NUMBER, checked.problem, mask_document(checked.number)))
         return kind, None
+
+    def organisation_code(self, cells: Sequence[Cell]) -> str | None:
+        """The code in a row with problems, so that a wrong one can be told of in the same check."""
+        return self._code([*cells, *[""] * max(1, self._width + 1 - len(cells))], [])
+
+    def _unsaid(self, cells: Sequence[Cell], checked: documents.Checked, problems: list[CellProblem]) -> None:
+        """Gender and birth date that neither the document says nor the row."""
+        for column, said in ((Column.GENDER, checked.gender), (Column.BIRTH_DATE, checked.birth_date)):
+            if said is None and not plain_cell(self._cell(cells, column)):
+                problems.append(CellProblem(column, "roster-document-says-not"))
 
     def _phone(self, cells: Sequence[Cell], problems: list[CellProblem]) -> str | None:
         text = self._text(cells, Column.PHONE, problems)

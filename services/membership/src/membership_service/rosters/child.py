@@ -90,7 +90,8 @@ def _check(task: Task, upload: BinaryIO, out: BinaryIO) -> None:
             member_id = ordered_id(task.now_ms, number, draw(8))
             chunk.append(ready_row(sealer, task.import_id, number, checked, member_id))
         else:
-            chunk.append(rejected_row(task.import_id, number, checked))
+            code = checker.organisation_code(cells)
+            chunk.append(rejected_row(task.import_id, number, checked, code))
         last = number
         if len(chunk) == CHUNK_ROWS:
             _send(out, chunk, count, last, checker)

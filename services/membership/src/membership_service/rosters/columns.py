@@ -30,7 +30,8 @@ class Column(StrEnum):
     ORGANISATION = "工会组织编码"
     JOINED_ON = "入会日期"
     NOTE = "备注"
-    REASON = "错误原因"  # ours, in an error workbook: ignored when it comes back
+    ORIGINAL_ROW = "原行号"  # this and the next are ours, in an error workbook: ignored when it comes back
+    REASON = "错误原因"
 
 
 ENGLISH: Final[dict[Column, str]] = {
@@ -44,8 +45,11 @@ ENGLISH: Final[dict[Column, str]] = {
     Column.ORGANISATION: "Organisation code",
     Column.JOINED_ON: "Joined on",
     Column.NOTE: "Note",
+    Column.ORIGINAL_ROW: "Original row",
     Column.REASON: "Reason",
 }
+#: Columns that an error workbook adds.
+OURS: Final = (Column.ORIGINAL_ROW, Column.REASON)
 REQUIRED: Final = (Column.NAME, Column.DOCUMENT_NUMBER)
 
 _ALSO: Final[dict[Column, tuple[str, ...]]] = {
@@ -193,7 +197,7 @@ def recognise(row: int, cells: Sequence[Cell]) -> Header | None:
         raise FileRefused("roster-too-many-columns", limit=MAX_COLUMNS)
     for position, cell in enumerate(cells):
         column = column_of(cell)
-        if column is None or column in (Column.NOTE, Column.REASON):
+        if column is None or column in (Column.NOTE, *OURS):
             continue
         if column in positions:
             raise FileRefused("roster-column-twice", column=column.value)

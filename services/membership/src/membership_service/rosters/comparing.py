@@ -34,12 +34,12 @@ _TWICE: Final = problem(
     "jsonb_build_object('rows', array_to_string((twice.numbers)[1:10], ', '))",
 )
 
-#: $4 path and $5 path end of the import's unit. OFFSET 0 keeps the search by code apart: without statistics the planner would
-#: go through the whole subtree for each row.
+#: Also of rows that the child has rejected: all that is wrong is told at once. $4 path and $5 path end of the import's unit.
+#: OFFSET 0 keeps the search by code apart: without statistics the planner would go through the whole subtree for each row.
 REJECT_UNKNOWN_UNITS: Final = f"""
-    UPDATE roster_rows r SET outcome = 'rejected', problems = {_UNKNOWN_UNIT},
+    UPDATE roster_rows r SET outcome = 'rejected', problems = coalesce(r.problems, '[]') || {_UNKNOWN_UNIT},
         organisation_code = CASE WHEN r.organisation_code ~ '[0-9]{{8}}' THEN NULL ELSE r.organisation_code END
-    WHERE {RANGE} AND r.outcome = 'created' AND r.organisation_code IS NOT NULL AND NOT EXISTS (
+    WHERE {RANGE} AND r.organisation_code IS NOT NULL AND NOT EXISTS (
         SELECT FROM (SELECT * FROM organisations WHERE code = r.organisation_code OFFSET 0) o
         WHERE o.dissolved_on IS NULL AND o.path >= $4 AND o.path < $5
     )

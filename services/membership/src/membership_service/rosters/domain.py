@@ -81,6 +81,7 @@ class CellProblem:
 #: What to do about a problem; several problems share a remedy. Codes that are not listed have their remedy in their text.
 REMEDIES: Final[dict[str, str]] = {
     "roster-required": "roster-remedy-fill",
+    "roster-document-says-not": "roster-remedy-fill",
     "roster-document-is-number": "roster-remedy-text-format",
     "roster-document-type-unknown": "roster-remedy-list",
     "roster-gender-unknown": "roster-remedy-list",

@@ -1,6 +1,7 @@
-"""The error workbook: the rejected rows as they came, with a column that says why. It can be corrected and uploaded again.
+"""The error workbook: the rejected rows as they came, with columns that say where each stood and why it was rejected.
 
-Every cell is written as text, so that `=1+1` stays what somebody typed and an ID number keeps its digits.
+It can be corrected and uploaded again. Every cell is written as text, so that `=1+1` stays what somebody typed and an ID
+number keeps its digits.
 """
 
 import io
@@ -10,7 +11,7 @@ from typing import Final
 
 import xlsxwriter
 
-from membership_service.rosters.columns import Cell, Column, Header
+from membership_service.rosters.columns import ENGLISH, OURS, Cell, Column, Header
 
 #: A file with more rejected rows is wrong as a whole; correcting the first of them shows how.
 MAX_ROWS: Final = 20_000
@@ -29,14 +30,14 @@ def error_workbook(
         wrong = book.add_format({"text_wrap": True, "font_color": "#B00020", "num_format": "@"})
         width = len(header.headings)
         number_at = header.positions[Column.DOCUMENT_NUMBER]
-        kept = [
-            position for position in range(width) if header.headings[position].split("\n")[0] != Column.REASON
-        ]
+        kept = [position for position in range(width) if header.headings[position].split("\n")[0] not in OURS]
+        row_at, reason_at = len(kept), len(kept) + 1
         for position, original in enumerate(kept):
             sheet.write_string(0, position, header.headings[original][:_MAX_CELL], head)
-        sheet.write_string(0, len(kept), f"{Column.REASON.value}\n{legend}", head)
-        sheet.set_column(0, len(kept), 20, as_text)
-        sheet.set_column(len(kept), len(kept), 70, as_text)
+        sheet.write_string(0, row_at, f"{Column.ORIGINAL_ROW.value}\n{ENGLISH[Column.ORIGINAL_ROW]}", head)
+        sheet.write_string(0, reason_at, f"{Column.REASON.value}\n{legend}", head)
+        sheet.set_column(0, row_at, 20, as_text)
+        sheet.set_column(reason_at, reason_at, 70, as_text)
         sheet.freeze_panes(1, 0)
         line = 1
         for number, cells in rows:
@@ -45,7 +46,8 @@ def error_workbook(
             for position, original in enumerate(kept):
                 words = _as_typed(cells[original], original == number_at) if original < len(cells) else ""
                 sheet.write_string(line, position, words[:_MAX_CELL], as_text)
-            sheet.write_string(line, len(kept), reasons[number][:_MAX_CELL], wrong)
+            sheet.write_string(line, row_at, str(number), as_text)
+            sheet.write_string(line, reason_at, reasons[number][:_MAX_CELL], wrong)
             line += 1
             if line > min(MAX_ROWS, len(reasons)):
                 break

@@ -41,7 +41,8 @@ STAGED: Final = (
 )
 _CREATED: Final = Outcome.CREATED.value.encode()
 _REJECTED: Final = Outcome.REJECTED.value.encode()
-_NOTHING: Final = (None,) * (len(STAGED) - 4)
+#: Between the problems and the code of the unit.
+_NOTHING: Final = (None,) * (STAGED.index("organisation_code") - 4)
 
 
 def problems_json(problems: list[CellProblem]) -> bytes:
@@ -59,9 +60,10 @@ def problems_json(problems: list[CellProblem]) -> bytes:
     )
 
 
-def rejected_row(import_id: UUID, row_number: int, problems: list[CellProblem]) -> bytes:
-    """COPY bytes of a row with problems: nothing of the person but masked cells."""
-    fields = (import_id.bytes, int4(row_number), _REJECTED, jsonb(problems_json(problems)), *_NOTHING)
+def rejected_row(import_id: UUID, row_number: int, problems: list[CellProblem], code: str | None) -> bytes:
+    """COPY bytes of a row with problems: nothing of the person but masked cells. Whether the unit's code is good, SQL says."""
+    what = jsonb(problems_json(problems))
+    fields = (import_id.bytes, int4(row_number), _REJECTED, what, *_NOTHING, words(code), None)
     return row(fields, len(STAGED))
 
 
