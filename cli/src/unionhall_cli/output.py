@@ -97,10 +97,10 @@ def show_document(document: Mapping[str, Any]) -> None:
 
 def _lay_out(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, or where the terminal (or a pipe) is too narrow for it, lines for each row. No cell is lost in either."""
-    widths = [
-        max(_least(cell) for cell in column) for column in zip(headings, *rows, strict=True)
-    ]  # fmt: skip
-    if rows and sum(widths) + 3 * len(widths) + 1 > console.width:
+    columns = list(zip(headings, *rows, strict=True))
+    least = [max(map(_least, column)) for column in columns]
+    spare = console.width - sum(least) - 3 * len(least) - 1
+    if rows and spare < 0:
         for row in rows:
             first, *others = (Text.from_markup(cell or "–") for cell in row)
             told = [
@@ -110,8 +110,14 @@ def _lay_out(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             console.print(Padding(Text(" · ").join(told), (0, 0, 0, 2)), overflow="fold")
         return
     table = Table(header_style="bold")
-    for name, width in zip(headings, widths, strict=True):
-        table.add_column(name, min_width=width, overflow="fold")
+    wanted = [max(map(_width, column)) - width for column, width in zip(columns, least, strict=True)]
+    # Who needs least more is served first; the others share what is left.
+    for served, place in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):
+        more = max(0, min(wanted[place], spare // (len(wanted) - served)))
+        least[place] += more
+        spare -= more
+    for name, width in zip(headings, least, strict=True):
+        table.add_column(name, width=width, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)
@@ -119,10 +125,14 @@ def _lay_out(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _least(cell: str) -> int:
     """How narrow the column of this cell may become."""
-    text = Text.from_markup(cell)
-    width = max((line.cell_len for line in text.split()), default=0)
-    is_whole = _ID.fullmatch(text.plain) or (width <= _WHOLE and " " not in text.plain)
+    plain, width = Text.from_markup(cell).plain, _width(cell)
+    is_whole = _ID.fullmatch(plain) or (width <= _WHOLE and " " not in plain)
     return width if is_whole else min(width, _FOLDED)
+
+
+def _width(cell: str) -> int:
+    """How wide it is without folding."""
+    return max((line.cell_len for line in Text.from_markup(cell).split()), default=0)
 
 
 def heading(field: str) -> str:

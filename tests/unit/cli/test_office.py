@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from typer.testing import CliRunner
 
 from unionhall_cli import federation as federation_module
@@ -162,6 +164,19 @@ def test_a_pipe_of_80_columns_loses_no_column(
         assert "".join(output.heading(field).split()) in joined, field
     assert ID in shown, "in one piece"
     assert "…" not in shown
+
+
+def test_a_table_that_just_fits_keeps_its_border_and_its_ids(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNIONHALL_LANG", "en")
+    monkeypatch.setattr(output, "console", Console(width=80))
+    told = {"happening": "drafted", "happened_at": "2026-11-21T10:00:00+00:00", "actor_subject": ID}
+    output.show_rows((*told, "reason"), [told | {"reason": "家庭遇到困难" * 8}])
+    lines = capsys.readouterr().out.splitlines()
+    assert {cell_len(line) for line in lines} == {80}
+    assert ID in "".join(lines)
+    assert sum(line.count("难") for line in lines) == 8
 
 
 def test_who_waits_is_told_how_many_stand_before(monkeypatch: pytest.MonkeyPatch) -> None:
