@@ -112,7 +112,7 @@ async def test_an_overview_holds_what_each_owner_says_to_this_caller(
     assert {seen["query"] for seen in asked} == {"", f"member={MEMBER}"}
 
 
-@pytest.mark.parametrize("route", [OVERVIEW, PAGE, WORK])
+@pytest.mark.parametrize("route", [OVERVIEW, PAGE, WORK], ids=["overview", "page", "work"])
 async def test_nobody_gets_to_the_owners_without_a_token(
     gateway: httpx.AsyncClient, owner: Owner, route: str
 ) -> None:
