@@ -7,8 +7,6 @@ BIN := .venv/bin
 MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) cli/pyproject.toml deploy/local/pyproject.toml
 SUITES := tests/unit tests/contract tests/architecture tests/k8s tests/integration tests/security tests/e2e
 PYTEST := $(BIN)/python -m pytest
-# A process a core, each with servers of its own; the tests of a file stay together.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: help demo down test lint types architecture check bench faults soak compose-test compose-faults identity-test k8s-check k8s-test docs lock clean
 
@@ -25,7 +23,7 @@ down: .venv/ready  ## Stop everything that make demo started   (停止)
 	@$(BIN)/unionhall down
 
 test: .venv/ready  ## Run all tests on real PostgreSQL and real Kafka   (运行全部测试)
-	@$(PYTEST) $(PARALLEL) $(wildcard $(SUITES)) $(ARGS)
+	@$(PYTEST) $(wildcard $(SUITES)) $(ARGS)
 
 lint: .venv/ready  ## Check style and formatting
 	@$(BIN)/ruff check .
