@@ -109,6 +109,20 @@ class Installation:
         await program.start(crash=crash, bug=bug)
         return program
 
+    @asynccontextmanager
+    async def second(self, service: str) -> AsyncIterator[str]:
+        """Another HTTP process of a service beside the first, as where it is scaled; the address of its API."""
+        name = f"{service} twice"
+        self.ports[name] = free_port()
+        environment = self.environment(service) | {"UNIONHALL_HTTP_PORT": str(self.ports[name])}
+        program = self.ground.program(f"{service}_service.app", environment=environment)
+        await program.start()
+        try:
+            await self.ready(name)
+            yield f"{self.url(name)}/api/v1"
+        finally:
+            await program.ends()
+
     async def ready(self, *names: str, timeout: float = 120) -> None:
         """Wait until these processes say so."""
         async with httpx.AsyncClient(trust_env=False, timeout=2) as client:

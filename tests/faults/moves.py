@@ -135,7 +135,8 @@ async def imported(user: httpx.AsyncClient, grove: Grove, rows: int) -> dict[str
         data={"organisation_id": grove.top["id"]},
     )
     roster = await _until(user, upload.json()["id"], "checked")
-    await insist(user, "POST", f"/rosters/{roster['id']}/apply", json={})
+    as_read = {"If-Match": f'"{roster["version"]}"'}
+    await insist(user, "POST", f"/rosters/{roster['id']}/apply", headers=as_read, json={})
     return roster
 
 
