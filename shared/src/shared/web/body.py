@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 from fastapi import Request
+from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import UploadFile
 from starlette.types import Message, Receive
 
@@ -16,6 +17,12 @@ from shared.web.limits import BODY_SECONDS, MAX_BODY, has_nul, is_too_deep
 _MAX_BODY_ATTRIBUTE: Final = "_unionhall_max_body"
 _CHUNK: Final = 256 * 1024
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class Body(BaseModel):
+    """Base of the bodies of requests: a field that is not asked for is refused, and blanks are no text."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class BodyTooSlow(DomainError):

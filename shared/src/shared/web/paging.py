@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from shared.kernel.errors import BadRequest
 from shared.security.keys import KeyRing, SealBroken
+from shared.web.body import Body
 
 MAX_LIMIT: Final = 200
 DEFAULT_LIMIT: Final = 50
@@ -49,7 +50,7 @@ async def page_query(
 PageQuery = Annotated[PageRequest, Depends(page_query)]
 
 
-class PageBody(BaseModel):
+class PageBody(Body):
     """Base of the body of `POST .../search`: paging in the body, because a search is not to stand in a URL."""
 
     cursor: CursorField = None

@@ -19,6 +19,7 @@ from events_service.activities.plan import (
 )
 from shared.contracts.events_service import ActivityStage, AdmissionMode
 from shared.contracts.membership import EmploymentForm, Gender, Role
+from shared.web.body import Body
 
 _Line = StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
 Line = Annotated[str, _Line]
@@ -27,12 +28,6 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 Seats = Annotated[int, Field(strict=True, ge=0, le=MAX_CAPACITY)]
 Capacity = Annotated[int, Field(strict=True, ge=1, le=MAX_CAPACITY)]
 Age = Annotated[int, Field(strict=True, ge=0, le=150)]
-
-
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class SessionBody(Body):
@@ -56,9 +51,9 @@ class AudienceBody(Body):
     organisation_id: UUID | None = None
     min_age: Age | None = None
     max_age: Age | None = None
-    genders: Annotated[list[Gender], Field(max_length=3)] = []
-    employment_forms: Annotated[list[EmploymentForm], Field(max_length=7)] = []
-    post_roles: Annotated[list[Role], Field(max_length=7)] = []
+    genders: list[Gender] = Field([], max_length=3)
+    employment_forms: list[EmploymentForm] = Field([], max_length=7)
+    post_roles: list[Role] = Field([], max_length=7)
 
 
 class PlanBody(Body):
@@ -72,7 +67,7 @@ class PlanBody(Body):
     audience: AudienceBody = AudienceBody()
     mode: AdmissionMode = AdmissionMode.FIRST_COME
     capacity: Capacity
-    quotas: Annotated[list[QuotaBody], Field(max_length=MAX_QUOTAS)] = []
+    quotas: list[QuotaBody] = Field([], max_length=MAX_QUOTAS)
     registration_opens_at: AwareDatetime
     registration_closes_at: AwareDatetime
 
@@ -119,7 +114,7 @@ class SeatsBody(Body):
     """Other numbers of seats, quotas for the same units in the same order."""
 
     capacity: Capacity
-    quotas: Annotated[list[QuotaBody], Field(max_length=MAX_QUOTAS)] = []
+    quotas: list[QuotaBody] = Field([], max_length=MAX_QUOTAS)
 
 
 class ReasonBody(Body):

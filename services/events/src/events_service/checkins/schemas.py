@@ -10,15 +10,16 @@ from events_service.checkins.codes import IssuedCode
 from events_service.checkins.domain import MAX_ROWS, CheckIn, Outcome, Scanned, Verdict, Way
 from events_service.checkins.repository import Listed
 from shared.kernel.texts import Language, text
+from shared.web.body import Body
 
 _Number = Annotated[int, Field(ge=1, le=50, description="number of the session, from 1")]
 _DeviceText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 
 
-class Body(BaseModel):
-    """Of a request: a field that is not known is refused."""
+class DeviceBody(Body):
+    """Of a request: what a device sends is taken as it came."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(str_strip_whitespace=False)
 
 
 class CodeReply(BaseModel):
@@ -34,13 +35,13 @@ class CodeReply(BaseModel):
         return cls(code=issued.code, expires_at=issued.expires_at, qr=picture)
 
 
-class ScanBody(Body):
+class ScanBody(DeviceBody):
     """What a member's phone read."""
 
     code: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class HandBody(Body):
+class HandBody(DeviceBody):
     """Whom an organiser signs in, by registration or by member; now, unless `at` says when it was."""
 
     registration_id: UUID | None = None
@@ -49,7 +50,7 @@ class HandBody(Body):
     at: AwareDatetime | None = None
 
 
-class BatchRow(Body):
+class BatchRow(DeviceBody):
     """One entry of a device that was offline."""
 
     registration_id: UUID
@@ -62,7 +63,7 @@ class BatchRow(Body):
         return Scanned(self.registration_id, self.at, self.device_id, self.local_id)
 
 
-class BatchBody(Body):
+class BatchBody(DeviceBody):
     """What a device wrote down, in any order."""
 
     rows: Annotated[list[BatchRow], Field(min_length=1, max_length=MAX_ROWS)]

@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from events_service.feedback.domain import MAX_COMMENT, Summary
 from shared.contracts.events_service import Score
+from shared.web.body import Body
 
 
-class FeedbackBody(BaseModel):
+class FeedbackBody(Body):
     """How it was: 1 (poor) to 5, and why."""
-
-    model_config = ConfigDict(extra="forbid")
 
     score: Annotated[Score, Field(strict=True)]
     comment: Annotated[str, StringConstraints(max_length=MAX_COMMENT, strip_whitespace=True)] | None = None

@@ -4,19 +4,18 @@ from datetime import date
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from membership_service.enterprises.domain import Enterprise, Ownership, Particulars, Rate
 from membership_service.organisations.schemas import Name
+from shared.web.body import Body
 from shared.web.paging import PageBody
 
 Heads = Annotated[int, Field(ge=0, le=5_000_000)]
 
 
-class UpdateEnterprise(BaseModel):
+class UpdateEnterprise(Body):
     """The whole report: what is not sent is not known. `organisation_id` is the unit that serves the employer."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: Name
     industry: Name
@@ -43,8 +42,6 @@ class RegisterEnterprise(UpdateEnterprise):
 
 class SearchEnterprises(PageBody):
     """Employers of a subtree, all or by part of the name or the whole credit code."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     within: UUID
     words: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = (

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from membership_service.members import sealing
 from membership_service.members.documents import DocumentType
@@ -12,6 +12,7 @@ from membership_service.members.domain import MAX_REASON, Happening, HistoryEntr
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.security.keys import KeyRing
 from shared.security.masking import mask_document, mask_phone
+from shared.web.body import Body
 from shared.web.paging import PageBody
 
 #: The longest thing anybody writes as a name, number or phone; the rules themselves are stricter.
@@ -20,12 +21,6 @@ MAX_NAMES: Final = 500
 
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
 Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
-
-
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class PersonBody(Body):
@@ -178,8 +173,6 @@ class SearchBody(PageBody):
     Give one of: `name` (a whole name or its beginning), `pinyin` (likewise, or initials), `last_four` of the document number,
     `phone` (whole).
     """
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     organisation_id: UUID | None = None
     name: Text | None = None

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from membership_service.organisations.domain import (
     Chapter,
@@ -16,6 +16,7 @@ from membership_service.organisations.domain import (
 )
 from membership_service.organisations.use_cases import MovePreview
 from shared.contracts.membership import OrganisationKind
+from shared.web.body import Body
 from shared.web.paging import PageBody
 
 Code = Annotated[
@@ -27,12 +28,6 @@ Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$"),
 ]
-
-
-class Body(BaseModel):
-    """Base of request bodies: a field that is not asked for is refused."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class CreateOrganisation(Body):
@@ -68,8 +63,6 @@ class DissolveOrganisation(Body):
 
 class SearchOrganisations(PageBody):
     """Units of a subtree by part of the name or the beginning of the code."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     within: UUID
     words: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]

@@ -4,19 +4,18 @@ from datetime import date
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from membership_service.organisations.schemas import OrganisationView
 from membership_service.posts.domain import Post
 from shared.contracts.membership import Role
+from shared.web.body import Body
 
 Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 
 
-class GrantPost(BaseModel):
+class GrantPost(Body):
     """Who gets which role where, from when until when. `issuer` and `subject` name a user of the identity provider."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     organisation_id: UUID
     issuer: Subject
@@ -26,10 +25,8 @@ class GrantPost(BaseModel):
     ends_on: Annotated[date | None, Field(description="last day; without it, until further notice")] = None
 
 
-class EndPost(BaseModel):
+class EndPost(Body):
     """The last day on which the post holds; without it, it ends at once."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     ends_on: date | None = None
 

@@ -11,15 +11,14 @@ from membership_service.rosters.repository import ProblemRow
 from shared.contracts.membership import MemberStatus
 from shared.jobs import JobStatus
 from shared.kernel.texts import Language, text
+from shared.web.body import Body
 
 #: States in which a job works on the import.
 _RUNNING: Final = frozenset({ImportState.CHECKING, ImportState.APPLYING, ImportState.UNDOING})
 
 
-class ApplyRoster(BaseModel):
+class ApplyRoster(Body):
     """How to apply."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     apply_left: Annotated[
         bool, Field(description="of a full roster: who is missing from the file leaves the organisation")
@@ -30,10 +29,8 @@ class ApplyRoster(BaseModel):
     ] = "不在全员名册中 (not in the full roster)"
 
 
-class UndoRoster(BaseModel):
+class UndoRoster(Body):
     """Why to undo; it enters the history of every member taken back."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 

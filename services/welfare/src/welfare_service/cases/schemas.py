@@ -4,11 +4,12 @@ from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from shared.contracts.membership import Role
 from shared.contracts.welfare import CaseStage
 from shared.kernel.money import MAX_FEN
+from shared.web.body import Body
 from welfare_service.cases.domain import AidCase, FlagReason, Happening, HistoryEntry
 from welfare_service.cases.recomputing import Recomputed
 from welfare_service.cases.sealing import Opened
@@ -18,12 +19,6 @@ FenField = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen"
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Account = Annotated[str, Field(min_length=8, max_length=40, description="bank account: 8 to 32 digits")]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
-
-
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class ApplicationBody(Body):

@@ -4,13 +4,14 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from shared.contracts.welfare import DossierStatus, HardshipClass
 from shared.kernel import texts
 from shared.kernel.money import MAX_FEN
 from shared.security.keys import KeyRing
 from shared.security.masking import mask_document, mask_name, mask_phone
+from shared.web.body import Body
 from shared.web.paging import PageBody
 from welfare_service.dossiers import sealing
 from welfare_service.dossiers.classification import Amount, Assessment
@@ -48,12 +49,6 @@ Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 Fen = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
 
 
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
 class PersonBody(Body):
     """Somebody of a household. The year of birth may be left out for a resident ID, which says it."""
 
@@ -80,7 +75,7 @@ class DossierBody(Body):
     organisation_id: UUID
     primary_cause: Cause
     secondary_cause: Cause | None = None
-    exclusions: Annotated[list[Exclusion], Field(max_length=len(Exclusion))] = []
+    exclusions: list[Exclusion] = Field([], max_length=len(Exclusion))
     head: PersonBody
 
 
@@ -89,7 +84,7 @@ class ChangeBody(Body):
 
     primary_cause: Cause
     secondary_cause: Cause | None = None
-    exclusions: Annotated[list[Exclusion], Field(max_length=len(Exclusion))] = []
+    exclusions: list[Exclusion] = Field([], max_length=len(Exclusion))
 
 
 class PersonChangeBody(Body):
@@ -161,8 +156,6 @@ class CompletionBody(Body):
 
 class SearchBody(PageBody):
     """Look for a file by its number, or by the last four characters of its head's document."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     organisation_id: UUID | None = None
     number: Annotated[str, Field(pattern=r"^[0-9]{1,12}$")] | None = None

@@ -4,9 +4,10 @@ from datetime import date, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from shared.kernel.money import MAX_FEN
+from shared.web.body import Body
 from welfare_service.funds.domain import Account, Budget, EntryKind, Figures, Source
 from welfare_service.funds.repository import Posted
 
@@ -15,12 +16,6 @@ Amount = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Year = Annotated[int, Field(strict=True, ge=2000, le=2100)]
-
-
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class CreateBudget(Body):

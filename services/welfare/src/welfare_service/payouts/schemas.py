@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from shared.kernel.texts import Language, has_text, text
+from shared.web.body import Body
 from welfare_service.payouts.domain import (
     MAX_LINES,
     Channel,
@@ -18,12 +19,6 @@ from welfare_service.payouts.domain import (
     PayoutState,
 )
 from welfare_service.payouts.use_cases import Result
-
-
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class PreparePayout(Body):

@@ -4,10 +4,11 @@ from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from shared.kernel.money import MAX_FEN
 from shared.kernel.texts import Language, text
+from shared.web.body import Body
 from welfare_service.programmes.domain import AmountRule, Programme, ProgrammeKind, Terms
 from welfare_service.programmes.eligibility import Reason
 from welfare_service.programmes.repository import BudgetFigures, UnitCount
@@ -15,12 +16,6 @@ from welfare_service.programmes.repository import BudgetFigures, UnitCount
 #: A whole number of fen above zero: no text, no fraction, nothing beyond any budget.
 FenField = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class TermsBody(Body):
@@ -53,29 +48,6 @@ class ProgrammeBody(TermsBody):
     organisation_id: UUID
 
 
-class ProgrammeReply(BaseModel):
-    """A programme."""
-
-    id: UUID
-    organisation_id: UUID
-    budget_id: UUID
-    name: str
-    kind: ProgrammeKind
-    starts_on: date
-    ends_on: date
-    amount_rule: AmountRule
-    fixed_fen: int | None
-    cap_per_time_fen: int | None
-    cap_per_year_fen: int | None
-    eligibility: dict[str, Any]
-    version: int
-
-    @classmethod
-    def of(cls, programme: Programme) -> Self:
-        """As it stands."""
-        return cls.model_validate(programme, from_attributes=True)
-
-
 class OwnProgrammeReply(BaseModel):
     """A programme that a member can apply for: what it pays and until when, nothing of the budget behind it."""
 
@@ -93,6 +65,15 @@ class OwnProgrammeReply(BaseModel):
     def of(cls, programme: Programme) -> Self:
         """As it stands."""
         return cls.model_validate(programme, from_attributes=True)
+
+
+class ProgrammeReply(OwnProgrammeReply):
+    """A programme, as those see it who run it."""
+
+    organisation_id: UUID
+    budget_id: UUID
+    eligibility: dict[str, Any]
+    version: int
 
 
 class PreviewBody(Body):

@@ -4,17 +4,12 @@ from datetime import date
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from shared.web.body import Body
 from welfare_service.rules.domain import Rule, RuleKey
 
 Source = Annotated[str, Field(min_length=1, max_length=300)]
-
-
-class Body(BaseModel):
-    """Base of request bodies."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class RuleBody(Body):

@@ -7,8 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from membership_service.members.documents import DocumentType
-from membership_service.members.schemas import MAX_NAMES, Body, Text
+from membership_service.members.schemas import MAX_NAMES, Text
 from shared.contracts.membership import MemberStatus
+from shared.web.body import Body
 
 
 class DocumentBody(Body):
