@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared.contracts.envelope import Event, Headers, Topic, event_headers
 from shared.contracts.membership import EmploymentForm, Gender, MemberAdmitted, MemberState, MemberStatus
-from shared.database.session import INSERT_OUTBOX, outbox_row
+from shared.database.session import INSERT_OUTBOX, as_columns, outbox_row
 from shared.kernel.ids import new_id
 from shared.messaging.partitioning import partition_of
 from shared.messaging.publication import publication
@@ -49,13 +48,8 @@ async def fill_outbox(url: str, events: Sequence[Event]) -> None:
     connection = await asyncpg.connect(url)
     for first in range(0, len(events), _ROWS_A_COMMIT):
         rows = [outbox_row(event) for event in events[first : first + _ROWS_A_COMMIT]]
-        await connection.execute(INSERT_OUTBOX, *columns(rows))
+        await connection.execute(INSERT_OUTBOX, *as_columns(rows))
     await connection.close()
-
-
-def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Rows as columns, for unnest."""
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 #: Key, value, headers and partition of a record.

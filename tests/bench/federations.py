@@ -50,7 +50,8 @@ class Membership:
         marks.append(time.perf_counter())
         if checked["rejected"] or not checked["created"]:
             raise RuntimeError(f"the roster was not taken as it is: {checked}")
-        await call("POST", f"/rosters/{roster['id']}/apply", by=registrar, expect=202, json={})
+        apply = f"/rosters/{roster['id']}/apply"
+        await call("POST", apply, by=registrar, expect=202, version=checked["version"], json={})
         await self._until(registrar, roster["id"], "applied")
         marks.append(time.perf_counter())
         steps = zip(("upload", "check", "apply"), marks, marks[1:], strict=False)

@@ -16,8 +16,8 @@ from sqlalchemy import MetaData, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.contracts.envelope import Event, Topic, event_headers
+from shared.database.session import as_columns
 from shared.kernel.ids import new_id
-from tests.bench.events import columns
 
 _QUEUE = "things"
 _TABLE = "rival_outbox"
@@ -78,7 +78,7 @@ async def _fill(url: str, events: Sequence[Event]) -> None:
     for event in events:
         headers = {name: value.decode() for name, value in event_headers(event)}
         rows.append((event.value(), orjson.dumps(headers | {"correlation_id": str(event.id)}).decode()))
-    await connection.execute(_FILL, *columns(rows))
+    await connection.execute(_FILL, *as_columns(rows))
     await connection.execute(f"ANALYZE {_TABLE}")
     await connection.close()
 

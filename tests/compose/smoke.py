@@ -69,8 +69,8 @@ async def _roster(office: Office) -> Any:
         assert seen["state"] in {"checking", "checked", "applying", "applied"}, seen
         return seen if seen["state"] == state else None
 
-    await eventually(partial(reached, "checked"), PATIENCE, every=0.3)
-    await office.ask("registrar", "POST", f"{path}/apply", json={})
+    checked = await eventually(partial(reached, "checked"), PATIENCE, every=0.3)
+    await office.ask("registrar", "POST", f"{path}/apply", version=checked["version"], json={})
     return await eventually(partial(reached, "applied"), PATIENCE, every=0.3)
 
 

@@ -166,9 +166,8 @@ async def test_a_worker_killed_in_the_middle_of_an_import_loses_nothing(
     checked = await asyncio.to_thread(command.json, "roster", "check", "errors.xlsx")
     killed = {name: stack.kill(name) for name in ("membership-worker", "gateway-worker")}
     async with stack.client("registrar-province") as client:
-        applied = await client.post(
-            f"/api/v1/rosters/{checked['id']}/apply", json={}, headers={"Idempotency-Key": "apply-once"}
-        )
+        headers = {"If-Match": f'"{checked["version"]}"', "Idempotency-Key": "apply-once"}
+        applied = await client.post(f"/api/v1/rosters/{checked['id']}/apply", json={}, headers=headers)
         assert applied.status_code == 202, applied.text
     for name, pid in killed.items():
         await eventually(partial(stack.is_back, name, pid), timeout=60)

@@ -228,6 +228,7 @@ MEMBERSHIP: Final[dict[str, Sample]] = {
     "GET /api/v1/me": _NONE,
     "GET /api/v1/me/member": _NONE,
     "POST /api/v1/me/application": Sample(_applicant),
+    "POST /api/v1/me/application/withdrawal": Sample(_fixed()),
     "POST /api/v1/me/transfer": Sample(_AWAY),
     "POST /api/v1/transfers": Sample(_by_document),
     "GET /api/v1/transfers": _OWN,

@@ -89,10 +89,13 @@ class Federation:
         """GET, as JSON."""
         return self.send("GET", path, params=parameters).json()
 
-    def post(self, path: str, body: Any = None, **more: Any) -> Any:
-        """POST of JSON, or of what `more` says (files, data), with an Idempotency-Key of its own."""
+    def post(self, path: str, body: Any = None, *, version: int | None = None, **more: Any) -> Any:
+        """POST of JSON, or of what `more` says (files, data), with an Idempotency-Key of its own; a step with its `version`."""
         content = {"json": body} if body is not None else {}
-        return self.send("POST", path, headers={"Idempotency-Key": str(uuid4())}, **content, **more).json()
+        headers = {"Idempotency-Key": str(uuid4())}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
+        return self.send("POST", path, headers=headers, **content, **more).json()
 
     def send(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Any request. Ends the command unless it is answered with success."""

@@ -93,7 +93,7 @@ def import_roster(
         else:
             found = read(api, import_id)
         if found["state"] == "checked":
-            found = apply(api, found["id"], apply_left=apply_left, quiet=as_json)
+            found = apply(api, found, apply_left=apply_left, quiet=as_json)
         _report(api, found, as_json=as_json)
 
 
@@ -150,7 +150,7 @@ def undo(
 ) -> None:
     """Rows that changed since stay as they are."""
     with federation(user) as api:
-        api.post(f"{ROSTERS}/{import_id}/undo", {"reason": reason})
+        _step(api, read(api, import_id), "undo", {"reason": reason})
         _report(api, follow(api, import_id, quiet=as_json), as_json=as_json)
 
 
@@ -158,7 +158,7 @@ def undo(
 def cancel(import_id: ImportId, user: User = REGISTRAR, as_json: Json = False) -> None:
     """What was applied stays, and may be undone."""
     with federation(user) as api:
-        api.post(f"{ROSTERS}/{import_id}/cancel", {})
+        _step(api, read(api, import_id), "cancel", {})
         _report(api, follow(api, import_id, quiet=as_json), as_json=as_json)
 
 
@@ -204,11 +204,11 @@ def upload(
 
 
 def apply(
-    api: Federation, import_id: str, *, apply_left: bool = False, quiet: bool = False
+    api: Federation, found: dict[str, Any], *, apply_left: bool = False, quiet: bool = False
 ) -> dict[str, Any]:
     """Let the good rows of a checked roster become members, and wait until they are."""
-    api.post(f"{ROSTERS}/{import_id}/apply", {"apply_left": apply_left})
-    return follow(api, import_id, quiet=quiet)
+    _step(api, found, "apply", {"apply_left": apply_left})
+    return follow(api, found["id"], quiet=quiet)
 
 
 def read(api: Federation, import_id: str | UUID) -> dict[str, Any]:
@@ -242,6 +242,11 @@ def follow(api: Federation, import_id: str | UUID, *, quiet: bool = False) -> di
             if found["state"] not in _BUSY:
                 return found
             time.sleep(_PAUSE)
+
+
+def _step(api: Federation, found: dict[str, Any], path: str, body: dict[str, Any]) -> None:
+    """Ask for a step of the import as it was read."""
+    api.post(f"{ROSTERS}/{found['id']}/{path}", body, version=found["version"])
 
 
 _COUNTS = ("rows", "created", "updated", "unchanged", "rejected")

@@ -1,6 +1,6 @@
 """Sessions: one transaction each, under a scope. Readers and writers differ in type: a signature says which it needs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -96,11 +96,11 @@ class WriteSession(ReadSession):
         await self.flush()
         if self._audit:
             connection = await driver(self)
-            await connection.execute(_INSERT_AUDIT, *self._actor, *_columns(self._audit))
+            await connection.execute(_INSERT_AUDIT, *self._actor, *as_columns(self._audit))
             self._audit.clear()
         if self._events:
             connection = await driver(self)
-            await connection.execute(INSERT_OUTBOX, *_columns([outbox_row(event) for event in self._events]))
+            await connection.execute(INSERT_OUTBOX, *as_columns(outbox_row(event) for event in self._events))
             self._events.clear()
         last, self._last = self._last, []
         for work in last:
@@ -125,10 +125,6 @@ def outbox_row(event: Event) -> tuple[Any, ...]:
     )
 
 
-def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
-
-
 async def driver(session: AsyncSession) -> asyncpg.Connection:
     """The asyncpg connection of the session's transaction, which has surely begun: for set-based SQL over arrays."""
     connection = await session.connection()
@@ -138,3 +134,8 @@ async def driver(session: AsyncSession) -> asyncpg.Connection:
     if not driver_connection.is_in_transaction():
         await session.execute(text("SELECT 1"))
     return driver_connection
+
+
+def as_columns(rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
+    """Rows as an array for each column, which is what a set-based statement unnests; no rows, no arrays."""
+    return [list(column) for column in zip(*rows, strict=True)]

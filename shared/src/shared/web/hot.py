@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from shared.database.engine import Database
 from shared.database.scope import Scope
-from shared.database.session import WriteSession
+from shared.database.session import WriteSession, as_columns
 from shared.security.policy import Caller
 from shared.web.caller import CurrentCaller
 from shared.web.idempotency import COLUMNS, Claim, KeyHeader, claim_of
@@ -99,7 +99,7 @@ class HotChoice:
             _CREATED,
             [sealed for one in choosing for sealed in one.sealed],
             [claim.now for claim in claims],
-            *(list(column) for column in zip(*(one.values for one in choosing), strict=True)),
+            *as_columns(one.values for one in choosing),
             *shared,
         )
         chosen = {row["nth"]: row["reply"] for row in rows}

@@ -9,6 +9,7 @@ import pytest
 
 from shared.contracts.membership import MemberAdmitted, MemberApplied
 from tests.integration.membership.members.people import admitted, applied, number, person, registrars
+from tests.integration.membership.members.test_internal import work
 from tests.support.membership import Federation
 from tests.support.tokens import ISSUER
 
@@ -258,6 +259,45 @@ async def test_a_user_applies_for_himself_and_sees_himself_alone(federation: Fed
     assert (await federation.call("POST", "/me/application", by=eva, expect=409, json=twice))[
         "code"
     ] == "user-already-member"
+
+
+async def test_an_applicant_takes_the_own_application_back_until_it_is_answered(
+    federation: Federation,
+) -> None:
+    unit = await federation.unit()
+    anna = await federation.user("registrar", unit["id"])
+    eva, path = f"eva-{uuid4().hex[:8]}", "/me/application/withdrawal"
+    await federation.call("POST", path, by=eva, version=1, json={}, expect=404)
+    body = person() | {"organisation_id": unit["id"]}
+    application = await federation.call("POST", "/me/application", by=eva, expect=201, json=body)
+    assert await work(federation, anna) == [("member.approve", application["id"])]
+    await federation.call("POST", path, by=eva, json={}, expect=428)
+    await federation.call("POST", path, by=eva, version=7, json={}, expect=412)
+    # Anna has no application of her own, and hers to judge is not hers to take back.
+    await federation.call("POST", path, by=anna, version=1, json={}, expect=404)
+    taken_back = await federation.call("POST", path, by=eva, version=1, json={"reason": "另有安排"})
+    assert (taken_back["id"], taken_back["status"], taken_back["version"]) == (
+        application["id"],
+        "withdrawn",
+        2,
+    )
+    assert await work(federation, anna) == []
+    assert await federation.events(application["id"]) == [
+        ("member.applied.v1", 1),
+        ("member.withdrawn.v1", 2),
+    ]
+    (trace,) = await federation.rows(
+        "SELECT actor_subject FROM audit_entries WHERE action = 'member.withdrawn' AND subject_id = $1",
+        UUID(application["id"]),
+    )
+    assert trace["actor_subject"] == eva
+    refused = await federation.call("POST", path, by=eva, version=2, json={}, expect=409)
+    assert refused["code"] == "member-not-applied"
+    # Who is known already is taken in again by the registrar, and no longer leaves by this way once admitted.
+    again = await applied(federation, unit["id"], anna, document_number=body["document_number"])
+    bert = await federation.user("registrar", unit["id"])
+    await federation.call("POST", f"/members/{again['id']}/approval", by=bert, version=3)
+    await federation.call("POST", path, by=eva, version=4, json={}, expect=409)
 
 
 async def test_the_one_statement_writes_what_the_domain_says(federation: Federation) -> None:

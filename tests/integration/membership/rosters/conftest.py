@@ -54,16 +54,26 @@ class Registry:
         """Upload these rows under the usual headings."""
         return await self.upload(comma_separated([HEADINGS, *rows]))
 
+    async def step(
+        self, roster: dict[str, Any], path: str, *, expect: int = 202, **request: Any
+    ) -> dict[str, Any]:
+        """Ask for a step of the import as it stands now."""
+        now = await self.call("GET", f"/{roster['id']}")
+        reply: dict[str, Any] = await self.call(
+            "POST", f"/{roster['id']}/{path}", expect=expect, version=now["version"], **request
+        )
+        return reply
+
     async def apply(self, roster: dict[str, Any], **body: Any) -> dict[str, Any]:
         """Apply to the end."""
-        await self.call("POST", f"/{roster['id']}/apply", expect=202, json=body)
+        await self.step(roster, "apply", json=body)
         await self.work()
         applied: dict[str, Any] = await self.call("GET", f"/{roster['id']}")
         return applied
 
     async def undo(self, roster: dict[str, Any]) -> dict[str, Any]:
         """Undo to the end."""
-        await self.call("POST", f"/{roster['id']}/undo", expect=202, json={"reason": "上传错了"})
+        await self.step(roster, "undo", json={"reason": "上传错了"})
         await self.work()
         undone: dict[str, Any] = await self.call("GET", f"/{roster['id']}")
         return undone

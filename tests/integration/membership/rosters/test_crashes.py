@@ -130,7 +130,7 @@ async def test_a_worker_killed_while_checking(registry: Registry, settings: Sett
 async def test_a_worker_killed_while_applying(registry: Registry, settings: Settings, point: str) -> None:
     roster = await uploaded(registry)
     await registry.work()
-    await registry.call("POST", f"/{roster['id']}/apply", expect=202, json={})
+    await registry.step(roster, "apply", json={})
     await dies(settings, point)
     applied = await goes_on(registry, roster, "applied")
     assert totals(applied) == (ROWS, 0, 0, 0)

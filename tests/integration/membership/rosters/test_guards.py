@@ -12,7 +12,7 @@ from shared.database.engine import Database
 from shared.database.scope import Scope
 from shared.database.session import driver
 from tests.integration.membership.rosters.conftest import Registry, somebody
-from tests.support.rosters import HEADINGS, row_of, workbook
+from tests.support.rosters import HEADINGS, resident_id, row_of, workbook
 
 
 @pytest.mark.parametrize("table", ["roster_imports", "roster_file_pieces", "roster_problems"])
@@ -66,3 +66,19 @@ async def test_a_workbook_that_wants_all_memory_ends_the_child_and_is_refused(re
     refused = await registry.upload(spread.getvalue(), name="a.xlsx")
     assert refused["state"] == "refused"
     assert refused["refusal"]["code"] in {"roster-file-suspicious", "roster-workbook-too-many-rows"}
+
+
+async def test_a_mistyped_unit_is_shown_and_a_number_in_its_place_is_not(registry: Registry) -> None:
+    mistyped = ["110203", "110203045", "1102030456", "NOBODY-12345678", "91990000MA0000001X", "城北工会"]
+    numbers = [
+        resident_id(), "13800000001", "138 0000-0001", "+86 138 0000 0001", "6222 0200 0000 0000 000",
+        "990000900307001", "E12345678", "ea1234567", "H1234567800", "1234567890(A)", "CHN110105900307",
+        "军字第12345678号", "王小明 E12345678",
+    ]  # fmt: skip
+    checked = await registry.upload_rows(*(somebody(工会组织编码=cell) for cell in (*mistyped, *numbers)))
+    shown = [row["problems"][0] for row in await registry.problems(checked)]
+    assert {one["code"] for one in shown} == {"roster-organisation-unknown"}
+    assert [one["value"] for one in shown] == [*mistyped, *[""] * len(numbers)]
+    sql = "SELECT organisation_code FROM roster_rows WHERE import_id = $1 ORDER BY row_number"
+    kept = await registry.federation.rows(sql, UUID(checked["id"]))
+    assert [row["organisation_code"] for row in kept] == [*mistyped, *[None] * len(numbers)]

@@ -324,7 +324,7 @@ async def test_a_file_that_cannot_be_used_is_refused_with_a_reason(
         await registry.federation.rows("SELECT FROM roster_rows WHERE import_id = $1", UUID(refused["id"]))
         == []
     )
-    await registry.call("POST", f"/{refused['id']}/apply", expect=409, json={})
+    await registry.step(refused, "apply", expect=409, json={})
 
 
 async def test_an_empty_upload_is_refused_at_once(registry: Registry) -> None:

@@ -50,13 +50,13 @@ async def test_an_undo_of_changes_brings_the_details_back(registry: Registry) ->
 
 async def test_a_cancelled_import_applies_nothing_more(registry: Registry) -> None:
     checked = await registry.upload_rows(somebody())
-    await registry.call("POST", f"/{checked['id']}/apply", expect=202, json={})
-    cancelled = await registry.call("POST", f"/{checked['id']}/cancel")
+    await registry.step(checked, "apply", json={})
+    cancelled = await registry.step(checked, "cancel", expect=200)
     await registry.work()
     assert cancelled["state"] == "cancelled"
     assert (totals(cancelled), cancelled["remaining"], cancelled["progress"]) == ((0, 0, 0, 0), 1, 0.0)
     assert await members_of(registry) == []
-    await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={})
+    await registry.step(checked, "apply", expect=409, json={})
 
 
 async def test_an_import_cancelled_half_way_says_what_was_done(
@@ -84,7 +84,7 @@ async def test_an_import_cancelled_half_way_says_what_was_done(
 
 async def test_before_it_is_applied_a_cancelled_import_did_nothing(registry: Registry) -> None:
     checked = await registry.upload_rows(somebody(), somebody(姓名=""))
-    cancelled = await registry.call("POST", f"/{checked['id']}/cancel")
+    cancelled = await registry.step(checked, "cancel", expect=200)
     assert (totals(cancelled), cancelled["remaining"], cancelled["progress"]) == ((0, 0, 0, 1), 1, 0.0)
 
 
@@ -146,8 +146,8 @@ async def test_a_full_roster_shows_who_is_missing_and_lets_them_leave_only_when_
 
 async def test_nobody_leaves_because_of_a_file_with_mistakes(registry: Registry) -> None:
     checked = await registry.upload(comma_separated([HEADINGS, somebody(姓名="")]), mode="full")
-    refused = await registry.call("POST", f"/{checked['id']}/apply", expect=409, json={"apply_left": True})
+    refused = await registry.step(checked, "apply", expect=409, json={"apply_left": True})
     assert refused["code"] == "roster-left-needs-clean"
     only_added = await registry.upload_rows(somebody())
-    refused = await registry.call("POST", f"/{only_added['id']}/apply", expect=409, json={"apply_left": True})
+    refused = await registry.step(only_added, "apply", expect=409, json={"apply_left": True})
     assert refused["code"] == "roster-not-full"

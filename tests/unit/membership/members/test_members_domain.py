@@ -159,6 +159,7 @@ STEPS = {
     "retain": lambda member: member.retain(act()),
     "restore": lambda member: member.restore(act()),
     "withdraw": lambda member: member.withdraw(act()),
+    "take back": lambda member: member.take_back(act(reason=None)),
     "decease": lambda member: member.decease(act()),
     "apply": lambda member: member.apply_again(DETAILS, HOME, "1/", act()),
     "transfer": lambda member: member.request_transfer(AWAY, act()),
@@ -167,7 +168,7 @@ STEPS = {
 }
 EDITS = {"change", "link"}
 ALLOWED = {
-    MemberStatus.APPLIED: EDITS | {"approve", "return", "withdraw", "decease"},
+    MemberStatus.APPLIED: EDITS | {"approve", "return", "withdraw", "take back", "decease"},
     MemberStatus.RETURNED: EDITS | {"apply", "decease"},
     MemberStatus.ACTIVE: EDITS | {"retain", "withdraw", "decease", "transfer"},
     MemberStatus.TRANSFERRING: EDITS | {"arrive", "end"},

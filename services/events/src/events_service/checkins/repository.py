@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import and_, select, text, tuple_
@@ -11,7 +11,7 @@ from events_service.checkins.domain import CheckIn, Way
 from events_service.checkins.tables import check_ins
 from events_service.registrations.tables import registrations
 from shared.contracts.events_service import RegistrationStatus
-from shared.database.session import ReadSession, WriteSession, driver
+from shared.database.session import ReadSession, WriteSession, as_columns, driver
 from shared.security.acting import By
 
 #: A check-in that is there already only learns of an earlier moment; `new` tells which were not.
@@ -72,8 +72,9 @@ async def write(
     session: WriteSession, activity_id: UUID, found: Sequence[CheckIn], by: By
 ) -> set[tuple[UUID, int]]:
     """Keep check-ins, one for each registration and session; (registration, session) of those that were not there."""
-    columns: list[list[Any]] = [list(column) for column in zip(*found, strict=True)]
-    rows = await (await driver(session)).fetch(_WRITE, activity_id, by.at, by.issuer, by.subject, *columns)
+    rows = await (await driver(session)).fetch(
+        _WRITE, activity_id, by.at, by.issuer, by.subject, *as_columns(found)
+    )
     return {(row["registration_id"], row["session_number"]) for row in rows if row["new"]}
 
 

@@ -12,7 +12,7 @@ from events_service.registrations.domain import Counts, Lot, Registration
 from events_service.registrations.tables import registrations
 from shared.contracts.events_service import RegistrationStatus
 from shared.database.paths import in_subtree
-from shared.database.session import ReadSession, WriteSession, driver
+from shared.database.session import ReadSession, WriteSession, as_columns, driver
 from shared.kernel.errors import NotFound
 from shared.security.acting import By
 
@@ -134,8 +134,7 @@ async def promote(session: WriteSession, pools: Pools, by: By) -> int:
 
 async def settle(session: WriteSession, activity_id: UUID, lots: Sequence[Lot], by: By) -> int:
     """Give these entries what they drew; how many are settled by this. Seats are locked before."""
-    columns = [list(column) for column in zip(*lots, strict=True)]
-    settled: int = (await _run(session, statements.SETTLE, by, activity_id, *columns))["count"]
+    settled: int = (await _run(session, statements.SETTLE, by, activity_id, *as_columns(lots)))["count"]
     return settled
 
 

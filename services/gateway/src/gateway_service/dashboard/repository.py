@@ -1,15 +1,15 @@
 """Queries of the dashboard view. All are set-based: one statement a batch and table, whatever the number of members."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 
 from gateway_service.dashboard.domain import FLOWS, Counted, Difference, stock_cells
 from gateway_service.dashboard.tables import SLOTTED
-from shared.database.session import ReadSession, WriteSession, driver
+from shared.database.session import ReadSession, WriteSession, as_columns, driver
 
 _COUNTED = """
     SELECT member_id, sequence, day, organisation_id, status, gender, birth_year, employment_form
@@ -218,28 +218,23 @@ async def add_own(session: WriteSession, slot: int, changes: Sequence[Difference
     if not changes:
         return
     connection = await driver(session)
-    await connection.execute(_ADD_OWN, list(FLOWS), slot, *_columns(changes))
+    await connection.execute(_ADD_OWN, list(FLOWS), slot, *as_columns(changes))
 
 
 async def replace_parents(session: WriteSession, slot: int, organisation_ids: list[UUID]) -> None:
     """Derive from the facts who stood above these units from when to when, and shift the totals accordingly."""
     connection = await driver(session)
     tree = await connection.fetch(_REPLACE_TREE, slot, organisation_ids)
-    await connection.execute(_INSERT_TREE, slot, *_columns(tree))
+    await connection.execute(_INSERT_TREE, slot, *as_columns(tree))
     links = await connection.fetch(_CHANGED_LINKS, slot, organisation_ids)
     if not links:
         return
     wrong, missing = ([link[:3] for link in links if link["sign"] == sign] for sign in (-1, 1))
     if wrong:
-        await connection.execute(_DROP_LINKS, slot, *_columns(wrong))
+        await connection.execute(_DROP_LINKS, slot, *as_columns(wrong))
     if missing:
-        await connection.execute(_ADD_LINKS, slot, *_columns(missing))
-    await connection.execute(_SHIFT_BY_LINKS, list(FLOWS), slot, *_columns(links))
-
-
-def _columns(rows: Iterable[Iterable[Any]]) -> list[list[Any]]:
-    """Rows as columns, for unnest."""
-    return [list(column) for column in zip(*rows, strict=True)]
+        await connection.execute(_ADD_LINKS, slot, *as_columns(missing))
+    await connection.execute(_SHIFT_BY_LINKS, list(FLOWS), slot, *as_columns(links))
 
 
 async def stocks_on(session: ReadSession, slot: int, organisation_id: UUID, on: date) -> dict[str, int]:

@@ -12,7 +12,7 @@ from shared.contracts.envelope import Received
 from shared.contracts.events_service import REGISTRATIONS
 from shared.contracts.membership import MEMBERS
 from shared.contracts.welfare import CASES, DOSSIERS
-from shared.database.session import ReadSession, WriteSession, driver
+from shared.database.session import ReadSession, WriteSession, as_columns, driver
 
 #: Topics of aggregates that belong to one member each.
 _ABOUT_A_MEMBER: Final = frozenset({CASES.name, REGISTRATIONS.name})
@@ -104,7 +104,7 @@ async def append(session: WriteSession, events: Sequence[Received]) -> list[Rece
         )
         for event in events
     ]
-    recorded = await connection.fetch(_APPEND, *map(list, zip(*rows, strict=True)))
+    recorded = await connection.fetch(_APPEND, *as_columns(rows))
     new = list(events) if len(recorded) == len(events) else _among(recorded, events)
     await _link_members(session, [event for event in new if event.topic == DOSSIERS.name])
     return new
@@ -148,7 +148,7 @@ async def _link_members(session: WriteSession, dossiers: Sequence[Received]) -> 
     ]
     if links:
         connection = await driver(session)
-        await connection.execute(_LINK_MEMBERS, *map(list, zip(*links, strict=True)))
+        await connection.execute(_LINK_MEMBERS, *as_columns(links))
 
 
 async def place_members(session: WriteSession, newest: Sequence[Received]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from membership_service.index_rotation.tables import index_keys
-from shared.database.session import ReadSession, WriteSession, driver
+from shared.database.session import ReadSession, WriteSession, as_columns, driver
 from shared.security.keys import KeyRing
 
 #: People after id $1, with what their blind indexes are made of.
@@ -71,8 +71,7 @@ async def members_after(session: WriteSession, after: UUID, limit: int) -> list[
 
 async def replace_members(session: WriteSession, changed: Sequence[tuple[Any, ...]]) -> list[UUID]:
     """Write new indexes: (id, document as read, document, last four, phone, sealed phone as read). The ids replaced."""
-    columns = [list(column) for column in zip(*changed, strict=True)]
-    rows = await (await driver(session)).fetch(_REPLACE_MEMBERS, *columns)
+    rows = await (await driver(session)).fetch(_REPLACE_MEMBERS, *as_columns(changed))
     return [row["id"] for row in rows]
 
 
@@ -85,5 +84,4 @@ async def rows_after(
 
 async def replace_rows(session: WriteSession, changed: Sequence[tuple[Any, ...]]) -> None:
     """Write new indexes: (import, row number, document, last four, phone, phone before or None)."""
-    columns = [list(column) for column in zip(*changed, strict=True)]
-    await (await driver(session)).execute(_REPLACE_ROWS, *columns)
+    await (await driver(session)).execute(_REPLACE_ROWS, *as_columns(changed))

@@ -205,9 +205,13 @@ _step_route("death", Action.MEMBER_END, Member.decease, DeceaseBody, "The member
 
 
 @own_router.get("/member")
-async def get_own_member(session: Write, caller: CurrentCaller, ring: Keys) -> DetailReply:
+async def get_own_member(
+    session: Write, caller: CurrentCaller, ring: Keys, response: Response
+) -> DetailReply:
     """The caller's own membership, numbers masked: members see themselves."""
-    return DetailReply.detail(await use_cases.own(session, caller), ring, [])
+    member = await use_cases.own(session, caller)
+    set_etag(response, member.version)
+    return DetailReply.detail(member, ring, [])
 
 
 @own_router.post("/application", status_code=status.HTTP_201_CREATED, response_model=ApplicationReply)
@@ -224,6 +228,14 @@ async def apply_for_oneself(body: ApplicationBody, hot: Hot) -> Response:
             await hot.claim.keep(session, response)
             return response
     raise Conflict("member-known-ask-registrar", field="document_number")
+
+
+@own_router.post("/application/withdrawal")
+async def take_back_own_application(body: NoteBody, call: Change) -> MemberReply:
+    """Take the own application back while nobody has answered it."""
+    return _shown(
+        call, await use_cases.take_back_own(call.session, call.caller, call.by, call.version, body.reason)
+    )
 
 
 def _shown(call: ChangeCall, member: Member) -> MemberReply:

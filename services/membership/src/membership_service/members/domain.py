@@ -263,6 +263,13 @@ class Member:
         self._leave(act.on)
         return self._step(Happening.WITHDRAWN, act)
 
+    def take_back(self, act: Act) -> HistoryEntry:
+        """The applicant takes the own application back, and owes nobody a reason."""
+        self._must({MemberStatus.APPLIED}, "member-not-applied")
+        self.status = MemberStatus.WITHDRAWN
+        self._leave(act.on)
+        return self._step(Happening.WITHDRAWN, act)
+
     def decease(self, act: Act) -> HistoryEntry:
         """The member died on `act.on`. A running transfer must be cancelled first."""
         self._must(

@@ -235,6 +235,17 @@ async def apply_for_oneself(
     return member
 
 
+async def take_back_own(
+    session: WriteSession, caller: Caller, by: By, version: int, reason: str | None
+) -> Member:
+    """The caller takes the own application back while nobody has answered it."""
+    found = await own(session, caller)
+    member = await repository.get_for_change(session, found.id)
+    member.must_be(version)
+    await record(session, member, member.take_back(Act(by, by.today, reason)))
+    return member
+
+
 async def _take(
     session: WriteSession, caller: Caller, action: Action, member_id: UUID, version: int
 ) -> Member:

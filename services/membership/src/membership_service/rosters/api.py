@@ -8,7 +8,7 @@ from fastapi import Form, Query, Request, Response, UploadFile, status
 
 from membership_service.organisations import repository as organisations
 from membership_service.rosters import repository, use_cases
-from membership_service.rosters.domain import MAX_UPLOAD_BYTES, Mode
+from membership_service.rosters.domain import MAX_UPLOAD_BYTES, Mode, RosterImport
 from membership_service.rosters.reports import error_report
 from membership_service.rosters.schemas import (
     ApplyRoster,
@@ -18,10 +18,12 @@ from membership_service.rosters.schemas import (
     UndoRoster,
 )
 from membership_service.rosters.template import MEDIA_TYPE, template
+from shared.kernel.texts import Language
 from shared.security.acting import By
 from shared.security.policy import Action
 from shared.web.body import max_body
 from shared.web.caller import CurrentCaller
+from shared.web.change import Change, ChangeCall
 from shared.web.conditional import set_etag
 from shared.web.idempotency import Idempotent
 from shared.web.language import CurrentLanguage
@@ -151,50 +153,37 @@ async def get_error_workbook(
 
 @router.post("/{import_id}/apply", status_code=status.HTTP_202_ACCEPTED)
 async def apply_roster(
-    import_id: UUID,
-    body: ApplyRoster,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    language: CurrentLanguage,
+    import_id: UUID, body: ApplyRoster, _key: Idempotent, call: Change, language: CurrentLanguage
 ) -> RosterView:
     """Let the good rows become members, in the background. The rejected rows stay out."""
-    by = By.caller(caller, clock.now())
+    left_reason = body.left_reason if body.apply_left else None
     roster = await use_cases.apply(
-        session, caller, by, import_id, left_reason=body.left_reason if body.apply_left else None
+        call.session, call.caller, call.by, import_id, call.version, left_reason=left_reason
     )
-    return RosterView.of(roster, language)
+    return _shown(call, roster, language)
 
 
 @router.post("/{import_id}/cancel")
 async def cancel_roster(
-    import_id: UUID,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    language: CurrentLanguage,
+    import_id: UUID, _key: Idempotent, call: Change, language: CurrentLanguage
 ) -> RosterView:
     """Stop an import before its next chunk. What was applied stays, and may be undone."""
-    return RosterView.of(
-        await use_cases.cancel(session, caller, By.caller(caller, clock.now()), import_id), language
-    )
+    roster = await use_cases.cancel(call.session, call.caller, call.by, import_id, call.version)
+    return _shown(call, roster, language)
 
 
 @router.post("/{import_id}/undo", status_code=status.HTTP_202_ACCEPTED)
 async def undo_roster(
-    import_id: UUID,
-    body: UndoRoster,
-    _key: Idempotent,
-    session: Write,
-    caller: CurrentCaller,
-    clock: CurrentClock,
-    language: CurrentLanguage,
+    import_id: UUID, body: UndoRoster, _key: Idempotent, call: Change, language: CurrentLanguage
 ) -> RosterView:
     """Take back what an import did, row by row. Rows that changed since stay as they are and are listed among the problems."""
-    by = By.caller(caller, clock.now())
-    return RosterView.of(await use_cases.undo(session, caller, by, import_id, body.reason), language)
+    roster = await use_cases.undo(call.session, call.caller, call.by, import_id, call.version, body.reason)
+    return _shown(call, roster, language)
+
+
+def _shown(call: ChangeCall, roster: RosterImport, language: Language) -> RosterView:
+    call.leaves(roster.version)
+    return RosterView.of(roster, language)
 
 
 def _workbook(content: bytes, name: str) -> Response:

@@ -20,11 +20,18 @@ def problem(column: Column, code: str, masked: str = "''", params: str = "'{}'::
     return f"jsonb_build_array({one})"
 
 
-#: A code that holds a long number is neither shown nor kept: it may be somebody's.
+#: SQL: whether a cell that is no unit's code looks like somebody's number, which is neither shown nor kept. Phones, accounts,
+#: resident IDs and permanent residence have eleven digits or more, however they are spaced; then passports and permits (up to
+#: three letters and at least seven digits; ten digits and a letter) and military documents (…字第…号). Units are numbered in
+#: digits too, so up to ten of them and nothing else are a mistyped code.
+_IS_NUMBER: Final = r"""
+    regexp_replace(r.organisation_code, '[^0-9A-Z\u4e00-\u9fff]', '', 'g')
+        ~ '[0-9]{11}|(^|[^0-9A-Z])[A-Z]{1,3}[0-9]{7}|^[0-9]{10}[A-Z]$|[0-9]{4}号'
+"""
 _UNKNOWN_UNIT: Final = problem(
     Column.ORGANISATION,
     "'roster-organisation-unknown'",
-    "CASE WHEN r.organisation_code ~ '[0-9]{8}' THEN '' ELSE r.organisation_code END",
+    f"CASE WHEN {_IS_NUMBER} THEN '' ELSE r.organisation_code END",
 )
 _REFUSAL: Final = problem(Column.DOCUMENT_NUMBER, "c.refusal", "r.document_masked")
 _TWICE: Final = problem(
@@ -38,7 +45,7 @@ _TWICE: Final = problem(
 #: OFFSET 0 keeps the search by code apart: without statistics the planner would go through the whole subtree for each row.
 REJECT_UNKNOWN_UNITS: Final = f"""
     UPDATE roster_rows r SET outcome = 'rejected', problems = coalesce(r.problems, '[]') || {_UNKNOWN_UNIT},
-        organisation_code = CASE WHEN r.organisation_code ~ '[0-9]{{8}}' THEN NULL ELSE r.organisation_code END
+        organisation_code = CASE WHEN {_IS_NUMBER} THEN NULL ELSE r.organisation_code END
     WHERE {RANGE} AND r.organisation_code IS NOT NULL AND NOT EXISTS (
         SELECT FROM (SELECT * FROM organisations WHERE code = r.organisation_code OFFSET 0) o
         WHERE o.dissolved_on IS NULL AND o.path >= $4 AND o.path < $5

@@ -29,7 +29,7 @@ from membership_service.rosters.tables import (
     roster_rows,
 )
 from shared.database.paths import in_subtree, path_end
-from shared.database.session import ReadSession, WriteSession, driver
+from shared.database.session import ReadSession, WriteSession, as_columns, driver
 from shared.jobs import JobStatus, job_status
 from shared.kernel.errors import NotFound
 from shared.security.fields import PersonKey
@@ -291,7 +291,7 @@ async def next_expired(session: WriteSession, now: datetime) -> RosterImport | N
     return await session.scalar(expired)
 
 
-def _resealed(ring: KeyRing, people: Sequence[asyncpg.Record]) -> tuple[list[Any], ...]:
+def _resealed(ring: KeyRing, people: Sequence[asyncpg.Record]) -> list[list[Any]]:
     """Row numbers, phones, birth dates, units, paths: what is new is opened as staged and sealed under the member's own key."""
     rows: list[tuple[Any, ...]] = []
     for person in people:
@@ -302,7 +302,7 @@ def _resealed(ring: KeyRing, people: Sequence[asyncpg.Record]) -> tuple[list[Any
             for column in ("phone_sealed", "birth_date_sealed")
         ]
         rows.append((person["row_number"], *sealed, person["unit_id"], person["unit_path"]))
-    return tuple(list(column) for column in zip(*rows, strict=True))
+    return as_columns(rows)
 
 
 def _moved(

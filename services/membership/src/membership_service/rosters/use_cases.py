@@ -68,34 +68,41 @@ async def read(session: ReadSession, caller: Caller, import_id: UUID) -> RosterI
 
 
 async def apply(
-    session: WriteSession, caller: Caller, by: By, import_id: UUID, *, left_reason: str | None
+    session: WriteSession, caller: Caller, by: By, import_id: UUID, version: int, *, left_reason: str | None
 ) -> RosterImport:
     """Let the good rows become members in the background. This is the approval of them all (settled §26)."""
-    roster = await _locked(session, caller, Action.ROSTER_IMPORT, import_id)
+    roster = await _locked(session, caller, Action.ROSTER_IMPORT, import_id, version)
     roster.apply(by.issuer, by.subject, by.at, left_reason)
     session.audit("roster.applied", "roster", roster.id, path=roster.path)
     roster.job_id = await enqueue(session, APPLY, {"import_id": str(roster.id)})
     return roster
 
 
-async def cancel(session: WriteSession, caller: Caller, by: By, import_id: UUID) -> RosterImport:
+async def cancel(
+    session: WriteSession, caller: Caller, by: By, import_id: UUID, version: int
+) -> RosterImport:
     """Stop an import before the next chunk."""
-    roster = await _locked(session, caller, Action.ROSTER_IMPORT, import_id)
+    roster = await _locked(session, caller, Action.ROSTER_IMPORT, import_id, version)
     roster.cancel(by.at)
     session.audit("roster.cancelled", "roster", roster.id, path=roster.path)
     return roster
 
 
-async def undo(session: WriteSession, caller: Caller, by: By, import_id: UUID, reason: str) -> RosterImport:
+async def undo(
+    session: WriteSession, caller: Caller, by: By, import_id: UUID, version: int, reason: str
+) -> RosterImport:
     """Take back in the background what was applied."""
-    roster = await _locked(session, caller, Action.ROSTER_UNDO, import_id)
+    roster = await _locked(session, caller, Action.ROSTER_UNDO, import_id, version)
     roster.undo(by.issuer, by.subject, by.at, reason)
     session.audit("roster.undone", "roster", roster.id, path=roster.path)
     roster.job_id = await enqueue(session, UNDO, {"import_id": str(roster.id)})
     return roster
 
 
-async def _locked(session: WriteSession, caller: Caller, action: Action, import_id: UUID) -> RosterImport:
+async def _locked(
+    session: WriteSession, caller: Caller, action: Action, import_id: UUID, version: int
+) -> RosterImport:
     roster = await repository.get_for_change(session, import_id)
     caller.require(action, roster.path)
+    roster.must_be(version)
     return roster

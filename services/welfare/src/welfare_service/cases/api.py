@@ -6,9 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response, status
 
 from shared.contracts.welfare import CaseStage
-from shared.database.session import ReadSession
-from shared.directory.organisations import path_of_organisation
-from shared.kernel.errors import NotFound
+from shared.directory.organisations import subtrees
 from shared.kernel.money import Fen
 from shared.security.acting import By
 from shared.security.policy import Action, Caller
@@ -68,7 +66,7 @@ async def list_cases(
     holder: Annotated[Literal["mine"] | None, Query(description="only what waits for the caller")] = None,
 ) -> Page[CaseReply]:
     """Cases of a subtree, by place in the tree."""
-    within = await _roots(session, caller, organisation)
+    within = await subtrees(session, caller, Action.CASE_READ, organisation)
     mine = rights_of(caller) if holder else None
     purpose = f"cases:{within}:{filters}:{mine}"
     values = page.after(ring, purpose)
@@ -238,17 +236,6 @@ async def acknowledge_own(case_id: UUID, step: Change) -> CaseReply:
     """The money has arrived."""
     case = await use_cases.acknowledge_own(step.session, step.caller, step.by, case_id, step.version)
     return _shown(case, step.response)
-
-
-async def _roots(session: ReadSession, caller: Caller, organisation_id: UUID | None) -> tuple[str, ...]:
-    """The subtrees to look in: that of a unit, or all in which the caller reads. Raises NotFound, Forbidden."""
-    if organisation_id is None:
-        return caller.require_somewhere(Action.CASE_READ)
-    path = await path_of_organisation(session, organisation_id)
-    if path is None:
-        raise NotFound("not-found")
-    caller.require(Action.CASE_READ, path)
-    return (path,)
 
 
 def _shown(case: AidCase, response: Response) -> CaseReply:

@@ -18,7 +18,7 @@ import orjson
 from shared.contracts.welfare import CaseStage
 from shared.database.engine import Database
 from shared.database.scope import Scope
-from shared.database.session import OUTBOX_COLUMNS, outbox_row
+from shared.database.session import OUTBOX_COLUMNS, as_columns, outbox_row
 from shared.directory.members import require_fresh
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import new_id
@@ -119,9 +119,8 @@ async def _approve_all(place: tuple[Database, UUID], asked: Sequence[_Approving]
     database, _ = place
     # Each is judged by its own rights; the rows are named one by one.
     scope = Scope(tuple(dict.fromkeys(path for one in asked for path in one.scope.paths)))
-    columns = zip(*(one.values for one in asked), strict=True)
     entries = values_of([one.reserved for one in asked])
-    rows = await _APPROVE.fetch(database, scope, *(list(column) for column in columns), *entries)
+    rows = await _APPROVE.fetch(database, scope, *as_columns(one.values for one in asked), *entries)
     approved = {row["nth"] for row in rows}
     return [nth in approved for nth, _ in enumerate(asked, 1)]
 

@@ -7,6 +7,7 @@ from fastapi import Depends, Query, Response, status
 
 from shared.contracts.welfare import DossierStatus, HardshipClass
 from shared.database.session import WriteSession
+from shared.directory.organisations import subtrees
 from shared.kernel.errors import Invalid
 from shared.kernel.ids import new_id
 from shared.security.acting import By
@@ -90,7 +91,7 @@ async def list_dossiers(
     organisation: Annotated[UUID | None, Query(description="this unit and all below it")] = None,
 ) -> Page[DossierReply]:
     """Dossiers of a subtree, by place in the tree; nobody is named. Looking for that of a member is audited as a look at it."""
-    within = await use_cases.roots(session, caller, organisation)
+    within = await subtrees(session, caller, Action.DOSSIER_READ, organisation)
     purpose = f"dossiers:{within}:{filters}"
     values = page.after(ring, purpose)
     after = (values[0], UUID(values[1])) if values else None
@@ -113,7 +114,7 @@ async def search(body: SearchBody, session: Write, caller: CurrentCaller, ring: 
         number=body.number.zfill(_NUMBER_DIGITS) if body.number else None,
         last4_blinds=tuple(sealing.last4_blinds(ring, last_four)) if last_four else (),
     )
-    within = await use_cases.roots(session, caller, body.organisation_id)
+    within = await subtrees(session, caller, Action.DOSSIER_READ, body.organisation_id)
     purpose = f"dossier-search:{within}:{filters}"
     values = body.page.after(ring, purpose)
     after = (values[0], UUID(values[1])) if values else None

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.contracts.welfare import DossierStatus, HardshipClass
 from shared.database.failures import violated_constraint
 from shared.database.session import ReadSession, WriteSession
-from shared.directory.organisations import path_of_organisation, place_of_organisation
+from shared.directory.organisations import place_of_organisation
 from shared.kernel.errors import Conflict, NotFound, TooMany
 from shared.kernel.ids import new_id
 from shared.kernel.money import Fen
@@ -228,17 +228,6 @@ async def unmask(session: WriteSession, caller: Caller, by: By, dossier_id: UUID
         raise TooMany("dossier-unmask-cap-reached", retry_after=_AN_HOUR, cap=UNMASK_DAILY_CAP)
     session.audit("dossier.unmask", "dossier", dossier.id, {"reason": reason}, path=dossier.path)
     return dossier
-
-
-async def roots(session: ReadSession, caller: Caller, organisation_id: UUID | None) -> tuple[str, ...]:
-    """The subtrees to look in: that of a unit, or all in which the caller reads. Raises NotFound, Forbidden."""
-    if organisation_id is None:
-        return caller.require_somewhere(Action.DOSSIER_READ)
-    path = await path_of_organisation(session, organisation_id)
-    if path is None:
-        raise NotFound("not-found")
-    caller.require(Action.DOSSIER_READ, path)
-    return (path,)
 
 
 async def search(

@@ -11,7 +11,7 @@ from sqlalchemy import select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.database.paths import in_subtree
-from shared.database.session import ReadSession, WriteSession, driver
+from shared.database.session import ReadSession, WriteSession, as_columns, driver
 from shared.kernel.errors import Conflict, NotFound
 from shared.security.acting import By
 from welfare_service.funds.domain import Account, Budget, Entry, EntryKind, Figures, Line, Move
@@ -33,16 +33,18 @@ def posting(first: int, among: str) -> str:
     arrays = [f"${place}::{kind}[]" for place, kind in kinds]
     entries, moves = arrays[: len(_OF_ENTRIES)], arrays[len(_OF_ENTRIES) :]
     return f"""
-    entered AS (
+    written AS MATERIALIZED (
+        SELECT nth FROM {among}
+    ), entered AS (
         INSERT INTO journal_entries (id, kind, on_date, at, actor_issuer, actor_subject, case_id, reason, reverses)
-        SELECT {", ".join(f"({entry})[nth]" for entry in entries)} FROM {among}
+        SELECT {", ".join(f"({entry})[nth]" for entry in entries)} FROM written
         RETURNING 1
     ), moved AS MATERIALIZED (
         SELECT move.*, after.* FROM unnest({", ".join(moves)})
             AS move (nth, of_year, budget_id, allocated, reserved, paid, income),
             LATERAL move_money(move.budget_id, move.of_year, move.allocated, move.reserved, move.paid)
                 AS after (version, available_fen, reserved_fen, paid_fen)
-        WHERE (SELECT count(*) FROM entered) > 0 AND move.nth = ANY (ARRAY(SELECT nth FROM {among}))
+        WHERE (SELECT count(*) FROM entered) > 0 AND move.nth = ANY (ARRAY(SELECT nth FROM written))
     ), lines AS (
         INSERT INTO journal_lines
             (budget_id, version, account, entry_id, amount_fen, available_fen, reserved_fen, paid_fen)
@@ -73,7 +75,7 @@ def values_of(entries: Sequence[Entry]) -> list[list[Any]]:
         for nth, entry in enumerate(entries, 1)
         for move in entry.moves
     ]
-    return [list(column) for rows in (heads, moves) for column in zip(*rows, strict=True)]
+    return as_columns(heads) + as_columns(moves)
 
 
 _POST: Final = f"WITH {posting(1, '(VALUES (1)) AS one (nth)')} SELECT count(*) FROM moved"  # noqa: S608 - made of constants
