@@ -118,3 +118,33 @@ def test_problems_that_are_not_listed_are_told_of(
     assert told in ran.stdout
     assert ("why1." in ran.stdout) == (state == "checked")
     assert "not listed here" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "verb", [["import", ID], ["cancel", ID], ["undo", ID, "--reason", "wrong file"]], ids=lambda verb: verb[0]
+)
+def test_a_step_is_asked_of_the_import_as_it_was_read(
+    monkeypatch: pytest.MonkeyPatch, verb: list[str]
+) -> None:
+    found = REFUSED | {"state": "checked", "refusal": None, "version": 4}
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            asked.append(request)
+            return httpx.Response(412, json={"detail": "It changed meanwhile."})
+        return httpx.Response(200, json=found)
+
+    @contextmanager
+    def opened(user: str) -> Iterator[Federation]:
+        api = Federation(user)
+        api._client = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
+        yield api
+
+    monkeypatch.setattr(roster, "federation", opened)
+    ran = CliRunner().invoke(app, ["roster", *verb])
+    assert ran.exit_code == 1
+    assert "It changed meanwhile." in ran.stderr
+    (step,) = asked
+    assert step.headers["If-Match"] == '"4"'
+    assert step.headers["Idempotency-Key"]

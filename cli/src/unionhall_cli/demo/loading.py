@@ -156,9 +156,7 @@ def finish_roster(roster: dict[str, Any], scale: Scale, progress: Progress) -> d
             progress(0.5 * seen["rows"] / expected, 1)
             roster = seen
         if roster["state"] == "checked":
-            roster = officer.post(
-                f"/api/v1/rosters/{roster['id']}/apply", {}, version=roster["version"]
-            )
+            roster = officer.post(f"/api/v1/rosters/{roster['id']}/apply", {}, version=roster["version"])
         for seen in _followed(officer, roster):
             progress(0.5 + 0.5 * seen["progress"], 1)
             roster = seen

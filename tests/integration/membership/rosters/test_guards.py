@@ -1,9 +1,10 @@
 """What protects people from a roster, and the service from a file."""
 
+import asyncio
 import io
 import re
 import zipfile
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -82,3 +83,33 @@ async def test_a_mistyped_unit_is_shown_and_a_number_in_its_place_is_not(registr
     sql = "SELECT organisation_code FROM roster_rows WHERE import_id = $1 ORDER BY row_number"
     kept = await registry.federation.rows(sql, UUID(checked["id"]))
     assert [row["organisation_code"] for row in kept] == [*mistyped, *[None] * len(numbers)]
+
+
+async def test_a_step_takes_the_version_that_was_read_and_of_two_at_once_one(registry: Registry) -> None:
+    checked = await registry.upload_rows(somebody())
+    path, version = f"/{checked['id']}/apply", checked["version"]
+    await registry.call("POST", path, json={}, expect=428)
+    await registry.call("POST", path, version=version - 1, json={}, expect=412)
+    other = await registry.federation.user("registrar", registry.unit["id"])
+    url = f"/api/v1/rosters{path}"
+    replies = await asyncio.gather(
+        *(
+            registry.federation.client.post(
+                url,
+                json={},
+                headers=registry.federation.issuer.headers(by)
+                | {"If-Match": f'"{version}"', "Idempotency-Key": str(uuid4())},
+            )
+            for by in (registry.registrar, other)
+        )
+    )
+    assert sorted(reply.status_code for reply in replies) == [202, 412]
+    (taken,) = (reply for reply in replies if reply.is_success)
+    assert taken.headers["ETag"] == f'"{version + 1}"'
+    sql = "SELECT FROM jobs WHERE kind = 'roster.apply' AND payload ->> 'import_id' = $1"
+    assert len(await registry.federation.rows(sql, checked["id"])) == 1
+    await registry.work()
+    # Who saw it being applied does not undo what has been applied meanwhile.
+    reason = {"reason": "上传错了"}
+    await registry.call("POST", f"/{checked['id']}/undo", version=version + 1, json=reason, expect=412)
+    assert (await registry.undo(checked))["undone"] == 1

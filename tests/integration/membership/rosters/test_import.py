@@ -342,7 +342,8 @@ async def test_only_a_registrar_of_the_unit_imports_and_sees_imports(registry: R
         for path in ("", "/problems", "/errors.xlsx"):
             await registry.call("GET", f"/{checked['id']}{path}", by=by, expect=expect)
         for verb, body in (("apply", {}), ("cancel", None), ("undo", {"reason": "x"})):
-            await registry.call("POST", f"/{checked['id']}/{verb}", by=by, expect=expect, json=body)
+            url = f"/{checked['id']}/{verb}"
+            await registry.call("POST", url, by=by, version=checked["version"], expect=expect, json=body)
         await registry.call(
             "POST",
             "",
