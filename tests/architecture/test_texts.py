@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 
 from tests.architecture.sources import Breach, Source, own_files, product_files, report
 
-#: The refusals of shared.kernel.errors, and of a whole roster, whose first argument is a code.
+#: The refusals of shared.kernel.errors, of a whole roster, and of the local stack, whose first argument is a code.
 REFUSALS = {
-    "BadRequest", "Conflict", "DomainError", "FileRefused", "Forbidden", "Invalid", "NotFound", "PreconditionRequired",
-    "StaleReplica", "StaleVersion", "TooLarge", "TooMany", "Unauthenticated", "Unavailable",
+    "BadRequest", "Conflict", "DomainError", "FileRefused", "Forbidden", "Invalid", "LocalStackError", "NotFound",
+    "PreconditionRequired", "StaleReplica", "StaleVersion", "TooLarge", "TooMany", "Unauthenticated", "Unavailable",
 }  # fmt: skip
 #: Arguments of a refusal that are not parameters of its text.
 NOT_PARAMS = {"about", "field", "problems", "retry_after"}

@@ -29,7 +29,7 @@ from local_stack.layout import Layout, Secrets
 from local_stack.plan import KAFKA_VARIABLE, MARK_VARIABLE, POSTGRES_VARIABLE, PREFERRED_PORTS
 from local_stack.ports import PortClaims
 from local_stack.processes import ChildProcess, LocalStackError, accepts, free_port, is_root, marked
-from local_stack.state import ProcessStatus
+from local_stack.state import Failure, ProcessStatus
 from local_stack.supervisor import Supervised
 from shared.testing import Eventually
 from shared.testing.databases import run_apart
@@ -67,7 +67,7 @@ def test_an_answer_counts_only_from_the_child_itself(tmp_path: Path) -> None:
         own.spawn()
         own.wait_ready(10)
         stranger.spawn()
-        with pytest.raises(LocalStackError, match="not ready"):
+        with pytest.raises(LocalStackError, match="local-not-ready: seconds 1; name stranger"):
             stranger.wait_ready(1)
         assert stranger.ready(), "somebody answered"
     finally:
@@ -314,9 +314,10 @@ def test_servers_that_the_user_names_are_used_instead(
 
 @pytest.mark.timeout(60)
 def test_a_start_that_fails_leaves_nothing_running(stack: Layout) -> None:
-    with pytest.raises(LocalStackError, match="did not start"):
+    with pytest.raises(LocalStackError, match="local-no-service: name nonesuch"):
         control.up(stack, services=("nonesuch",))
-    assert control.status(stack).phase == "failed"
+    failed = control.status(stack)
+    assert (failed.phase, failed.error) == ("failed", Failure("local-no-service", {"name": "nonesuch"}))
     assert not marked(MARK_VARIABLE, str(stack.root))
 
 

@@ -26,7 +26,6 @@ import httpx
 
 from local_stack.layout import HOME_VARIABLE
 from local_stack.plan import SERVICES
-from local_stack.processes import LocalStackError
 from local_stack.tokens import Signer
 from local_stack.users import DemoUser, demo_user
 from shared.kernel.ids import new_id
@@ -135,7 +134,7 @@ class Soak:
         deadline = time.monotonic() + BACK
         while any(one.state != "running" for one in self.stack.status.processes):
             if time.monotonic() > deadline:
-                raise LocalStackError(f"not all came back: {self.stack.status.processes}")
+                raise TimeoutError(f"not all came back: {self.stack.status.processes}")
             time.sleep(0.5)
 
     async def _repeat(self, desks: dict[str, httpx.AsyncClient]) -> None:

@@ -94,7 +94,7 @@ def _java() -> Finding:
     try:
         return _finding("ok", "doctor-java", version=java_version())
     except LocalStackError as problem:
-        return _finding("bad", "doctor-java-broken", reason=str(problem))
+        return _finding("bad", "doctor-java-broken", reason=problem.params["output"])
 
 
 def _ports() -> Iterator[Finding]:

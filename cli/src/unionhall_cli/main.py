@@ -13,7 +13,7 @@ from unionhall_cli import admin, lottery, roster, stack
 from unionhall_cli.demo import command as demo
 from unionhall_cli.office import activities, budgets, cases, dossiers, payouts
 from unionhall_cli.operations import dead_letters, events, outbox, projection
-from unionhall_cli.output import both, give_up, give_up_with
+from unionhall_cli.output import both, give_up, give_up_with, words
 from unionhall_cli.verify import command as verify
 
 for package in ("local_stack", "unionhall_cli"):
@@ -28,7 +28,9 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except LocalStackError as problem:
-            give_up("stack-failed", reason=str(problem))
+            # Once: it may hold the end of a log.
+            sentence = words(problem.code, **problem.params)
+            give_up_with(sentence, sentence)
         except httpx.HTTPError as problem:
             give_up("gateway-silent", url=_address(problem))
         except (KafkaError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:

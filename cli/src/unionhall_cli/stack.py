@@ -77,7 +77,12 @@ def document(found: StackStatus) -> dict[str, Any]:
     processes = [asdict(process) | _readiness(process) for process in found.processes]
     ready = found.phase == "running" and all(process["ready"] for process in processes)
     kept = {name: value for name, value in asdict(found).items() if name not in {"steps", "supervisor"}}
-    return kept | {"ready": ready, "processes": processes}
+    return kept | {"error": _error(found), "ready": ready, "processes": processes}
+
+
+def _error(found: StackStatus) -> str:
+    """Why the last start failed, in the terminal's language; empty when it did not."""
+    return words(found.error.code, **found.error.params) if found.error else ""
 
 
 def _readiness(process: ProcessStatus) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def _readiness(process: ProcessStatus) -> dict[str, Any]:
 def _show(found: StackStatus, shown: dict[str, Any] | None = None) -> None:
     say(f"phase-{found.phase}", url=found.gateway, root=found.root)
     if found.error:
-        console.print(found.error, highlight=False)
+        console.print(_error(found), highlight=False, markup=False)
     if found.phase != "running":
         return
     shown = shown or document(found)

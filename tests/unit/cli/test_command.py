@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from local_stack import control
 from local_stack.processes import LocalStackError
-from local_stack.state import ProcessStatus, StackStatus
+from local_stack.state import Failure, ProcessStatus, StackStatus
 from unionhall_cli import doctor, main, output
 from unionhall_cli.main import app
 from unionhall_cli.operations import dead_letters, services
@@ -99,7 +99,10 @@ def test_without_a_stack_both_languages_say_what_to_do(verb: list[str]) -> None:
 @pytest.mark.parametrize(
     ("problem", "sentence"),
     [
-        (LocalStackError("no disk"), "The local stack failed: no disk"),
+        (
+            LocalStackError("local-ended", name="kafka", code=1, log="k.log", output="[/x] disk full"),
+            "✗ kafka ended with code 1; k.log: [/x] disk full",
+        ),
         (OperationalError("SELECT 1", {}, OSError("refused")), "The database or Kafka refused"),
         (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x"),
     ],
@@ -115,6 +118,33 @@ def test_what_the_machine_refuses_is_one_sentence(
     assert ran.exit_code == 1
     assert sentence in words_of(ran.stderr)
     assert "Traceback" not in ran.output
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "other"),
+    [
+        ("zh_CN.UTF-8", "kafka 在 90 秒内没有就绪；日志 k.log： disk full", "not ready"),
+        ("en_GB.UTF-8", "kafka was not ready after 90 s; k.log: disk full", "没有就绪"),
+    ],
+)
+def test_what_stops_the_local_stack_is_said_in_the_language_of_the_terminal(
+    language: str, sentence: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params: dict[str, str | int] = {"name": "kafka", "seconds": 90, "log": "k.log", "output": "disk full"}
+    failed = StackStatus(phase="failed", error=Failure("local-not-ready", params))
+
+    def refuse() -> None:
+        raise LocalStackError("local-not-ready", **params)
+
+    monkeypatch.setenv("UNIONHALL_LANG", language)
+    monkeypatch.setattr(control, "down", refuse)
+    monkeypatch.setattr(control, "status", lambda: failed)
+    down, status = (CliRunner().invoke(app, [verb]) for verb in ("down", "status"))
+    as_json = CliRunner().invoke(app, ["status", "--json"])
+    assert (down.exit_code, status.exit_code, as_json.exit_code) == (1, 1, 1)
+    for told in (down.stderr, status.stdout, json.loads(as_json.stdout)["error"]):
+        assert sentence in words_of(told)
+        assert other not in told
 
 
 def test_a_mistake_of_ours_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,5 +24,5 @@ def test_it_runs_and_is_reached_through_its_gateway() -> None:
 
 
 def test_its_settings_are_nobodys_here() -> None:
-    with pytest.raises(LocalStackError, match="UNIONHALL_GATEWAY names another installation"):
+    with pytest.raises(LocalStackError, match="local-elsewhere: name UNIONHALL_GATEWAY"):
         control.environment_of("membership")

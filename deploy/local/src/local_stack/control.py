@@ -81,13 +81,11 @@ def environment_of(service: str, layout: Layout | None = None) -> dict[str, str]
     Raises LocalStackError when it does not run.
     """
     if elsewhere.installation():
-        raise LocalStackError(
-            f"{elsewhere.GATEWAY_VARIABLE} names another installation, whose settings are not here"
-        )
+        raise LocalStackError("local-elsewhere", name=elsewhere.GATEWAY_VARIABLE)
     layout = layout or Layout.default()
     found = status(layout)
     if found.phase != "running":
-        raise LocalStackError(f"the local stack in {layout.root} does not run ({found.phase})")
+        raise LocalStackError("local-not-running", root=str(layout.root))
     secrets = Secrets.read(layout)
     addresses = Addresses(found.ports, f"postgresql://{found.postgres}/postgres", found.kafka, found.issuer)
     return base_environment(layout) | service_settings(service, layout, secrets, addresses)
@@ -105,7 +103,7 @@ def _alone(layout: Layout) -> FileLock:
 def _launch(layout: Layout, services: Sequence[str]) -> ProcessMark | None:
     """Start the supervisor, as nobody's child in practice: it outlives this process and the terminal."""
     layout.state.unlink(missing_ok=True)
-    log = str(layout.logs / "supervisor.log")
+    log = str(layout.supervisor_log)
     pid = os.posix_spawn(
         sys.executable,
         [sys.executable, "-m", "local_stack.supervisor", str(layout.root), *services],
@@ -134,8 +132,9 @@ def _follow(layout: Layout, supervisor: ProcessMark | None, on_step: Callable[[S
             return found
         if ended or time.monotonic() > deadline:
             _end_remains(layout)
-            reason = found.error or f"see {layout.logs / 'supervisor.log'}"
-            raise LocalStackError(f"the local stack did not start: {reason}")
+            if found.error:
+                raise LocalStackError(found.error.code, **found.error.params)
+            raise LocalStackError("local-no-start", log=str(layout.supervisor_log))
         time.sleep(0.05)
 
 

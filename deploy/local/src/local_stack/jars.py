@@ -74,17 +74,17 @@ def _pins() -> Iterator[tuple[str, str]]:
 
 def _fetch(context: "MavenContext", digest: str, coordinate: str) -> Path:
     artifact = context.create_dependency(coordinate).artifact
-    reason = ""
+    refused = LocalStackError("local-other-sum", name=coordinate)
     for _ in range(TRIES):
         try:
             jar = artifact.resolve()
         except (OSError, RuntimeError) as error:
-            reason = str(error)
+            refused = LocalStackError("local-cannot-fetch", name=coordinate, reason=str(error))
         else:
             if _is_pinned(jar, digest):
                 return jar
-            reason = "its SHA-256 is not the pinned one"
+            refused = LocalStackError("local-other-sum", name=coordinate)
         # Half a file of a broken connection would otherwise be taken for the jar for ever.
         if artifact.cached_path:
             artifact.cached_path.unlink(missing_ok=True)
-    raise LocalStackError(f"cannot fetch {coordinate}: {reason}")
+    raise refused

@@ -45,7 +45,8 @@ def java_version() -> str:
     """The first line that the Java of the wheel says of itself. Raises LocalStackError when it does not run here."""
     ran = subprocess.run([str(JAVA), "-version"], check=False, capture_output=True, text=True, timeout=20)
     if ran.returncode:
-        raise LocalStackError((ran.stderr + ran.stdout).strip()[-500:])
+        output = (ran.stderr + ran.stdout).strip()[-500:]
+        raise LocalStackError("local-program-failed", name="java", code=ran.returncode, output=output)
     return ran.stderr.partition("\n")[0]
 
 
@@ -203,6 +204,7 @@ class KafkaServer:
             env=os.environ | {"CLASSPATH": classpath},
         )  # fmt: skip
         if done.returncode:
+            output = (done.stdout + done.stderr).strip()[-2000:]
             raise LocalStackError(
-                f"formatting Kafka's storage failed: {(done.stdout + done.stderr).strip()[-2000:]}"
+                "local-program-failed", name="kafka StorageTool", code=done.returncode, output=output
             )

@@ -42,6 +42,11 @@ class Layout:
         return self.root / "logs"
 
     @property
+    def supervisor_log(self) -> Path:
+        """What the supervisor says of itself, beyond its state."""
+        return self.logs / "supervisor.log"
+
+    @property
     def state(self) -> Path:
         """What the supervisor says of itself and its processes."""
         return self.root / "state.json"

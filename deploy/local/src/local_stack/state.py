@@ -21,6 +21,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why a start failed: `code` names a text of `texts.toml`, `params` fill it."""
+
+    code: str
+    params: dict[str, str | int]
+
+
+@dataclass(frozen=True)
 class ProcessStatus:
     """One process: `state` is starting, running, backoff or stopped; `since` is Unix time of that state."""
 
@@ -45,7 +53,7 @@ class StackStatus:
     ports: dict[str, int] = field(default_factory=dict)
     postgres: str = ""
     root: str = ""
-    error: str = ""
+    error: Failure | None = None
     supervisor: tuple[int, float] | None = None
     steps: tuple[Step, ...] = ()
     processes: tuple[ProcessStatus, ...] = ()
@@ -70,5 +78,6 @@ def read_state(layout: Layout) -> StackStatus:
         return StackStatus(root=str(layout.root))
     raw["steps"] = tuple(Step(**step) for step in raw["steps"])
     raw["processes"] = tuple(ProcessStatus(**process) for process in raw["processes"])
+    raw["error"] = Failure(**raw["error"]) if raw["error"] else None
     raw["supervisor"] = tuple(raw["supervisor"]) if raw["supervisor"] else None
     return StackStatus(**raw)

@@ -37,7 +37,7 @@ from local_stack.plan import (
 from local_stack.ports import PortClaims
 from local_stack.postgres import PostgresServer
 from local_stack.processes import ChildProcess, LocalStackError, ProcessMark
-from local_stack.state import Phase, ProcessStatus, StackStatus, Step
+from local_stack.state import Failure, Phase, ProcessStatus, StackStatus, Step
 from shared.database.provision import provision
 from shared.database.revisions import database_revision, newest_migration
 
@@ -151,20 +151,25 @@ class Supervisor:
         """Start all, watch until told to end, stop all. 0 after a clean stop, 1 when the start failed."""
         for polite in (signal.SIGTERM, signal.SIGINT):
             signal.signal(polite, lambda *_: self._ending.set())
-        error = "ended unexpectedly; see supervisor.log"
+        problem: LocalStackError | None = LocalStackError(
+            "local-no-start", log=str(self.layout.supervisor_log)
+        )
         try:
             self._start()
             self._tell(phase="running")
             self._watch()
-            error = ""
-        except (LocalStackError, OSError, subprocess.SubprocessError, asyncpg.PostgresError) as reason:
+            problem = None
+        except LocalStackError as reason:
             log.exception("start failed")
-            error = str(reason)
+            problem = reason
+        except (OSError, subprocess.SubprocessError, asyncpg.PostgresError) as reason:
+            log.exception("start failed")
+            problem = LocalStackError("local-refused", reason=str(reason))
         finally:
             self._tell(phase="stopping")
             self._stop()
-            self._tell(phase="failed" if error else "stopped", error=error)
-        return 1 if error else 0
+            self._tell(phase="failed" if problem else "stopped", problem=problem)
+        return 1 if problem else 0
 
     def _start(self) -> None:
         self._tell()
@@ -252,7 +257,7 @@ class Supervisor:
         urls = asyncio.run(provision(self.addresses.postgres, service, self.secrets.roles))
         package = f"{service}_service"
         if importlib.util.find_spec(package) is None:
-            raise LocalStackError(f"there is no service {service}")
+            raise LocalStackError("local-no-service", name=service)
         if asyncio.run(database_revision(urls.owner)) != newest_migration(package):
             settings = service_settings(service, self.layout, self.secrets, self.addresses)
             self._program(f"{package}.migrate", settings, f"{service}-migrate")
@@ -280,8 +285,9 @@ class Supervisor:
                 check=False,
             )
         if done.returncode:
+            output = file.read_text()[-2000:]
             raise LocalStackError(
-                f"{module} ended with code {done.returncode}; {file}:\n{file.read_text()[-2000:]}"
+                "local-ended", name=module, code=done.returncode, log=str(file), output=output
             )
 
     def _watch(self) -> None:
@@ -313,12 +319,12 @@ class Supervisor:
             self._status = replace(self._status, steps=(*self._status.steps, Step(code, params, seconds)))
         self._tell()
 
-    def _tell(self, phase: Phase | None = None, error: str | None = None) -> None:
+    def _tell(self, phase: Phase | None = None, problem: LocalStackError | None = None) -> None:
         with self._guard:
             self._status = replace(
                 self._status,
                 phase=phase or self._status.phase,
-                error=self._status.error if error is None else error,
+                error=Failure(problem.code, problem.params) if problem else self._status.error,
                 processes=tuple(one.status() for one in self.supervised),
             )
             self._status.write(self.layout.state)
