@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from local_stack.users import username_of
 from shared.kernel import texts
 from shared.kernel.clock import CHINA_OFFSET
 from shared.kernel.money import Fen, yuan
@@ -154,8 +155,10 @@ def shown(field: str, row: Mapping[str, Any]) -> str:
         return escape(json.dumps(value, ensure_ascii=False)) if value else ""
     if _MOMENT.match(str(value)):
         return f"{datetime.fromisoformat(str(value)).astimezone(CHINA):%Y-%m-%d %H:%M}"
+    # Only the identity provider knows users by name; the demo's are known here too, by the name that --user takes.
+    user = username_of(str(value)) if field == "by" or field.endswith("subject") else None
     code = f"word-{value}".replace("_", "-")
-    return words(code) if texts.has_text(code) else escape(str(value))
+    return words(code) if user is None and texts.has_text(code) else escape(user or str(value))
 
 
 def _is_rows(value: Any) -> bool:
@@ -170,5 +173,5 @@ def give_up(code: str, /, **params: str | int) -> NoReturn:
 def give_up_with(chinese: str, english: str) -> NoReturn:
     """The same for words that came from elsewhere."""
     lines = (chinese, english) if language() == "zh-CN" else (english, chinese)
-    complaints.print("[red]✗[/red] " + "\n  ".join(dict.fromkeys(lines)), highlight=False)
+    complaints.print("[red]✗[/red] " + escape("\n  ".join(dict.fromkeys(lines))), highlight=False)
     raise typer.Exit(1)

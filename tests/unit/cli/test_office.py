@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
+from local_stack.users import demo_user
 from unionhall_cli import federation as federation_module
 from unionhall_cli import output
 from unionhall_cli.federation import Federation
@@ -78,6 +79,16 @@ BUDGET = {
     "id": ID, "name": "送温暖", "allocated_fen": 300_000_000, "reserved_fen": 150_000, "paid_fen": 4_200,
     "available_fen": 299_845_800,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["actor_subject", "approved_by_subject", "by"])
+def test_a_demo_user_is_shown_by_name_and_nobody_else(field: str) -> None:
+    officer = demo_user("welfare-officer")
+    assert officer
+    # As --user takes it, though the role of the same name has words.
+    assert output.shown(field, {field: officer.subject}) == "welfare-officer"
+    assert output.shown(field, {field: ID}) == ID
+    assert output.shown("id", {"id": officer.subject}) == officer.subject
 
 
 def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch) -> None:

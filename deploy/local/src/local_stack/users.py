@@ -30,3 +30,8 @@ def demo_users() -> tuple[DemoUser, ...]:
 def demo_user(username: str) -> DemoUser | None:
     """The demo user of this name."""
     return next((user for user in demo_users() if user.username == username), None)
+
+
+def username_of(subject: str) -> str | None:
+    """The name of the demo user with this subject."""
+    return next((user.username for user in demo_users() if user.subject == subject), None)
