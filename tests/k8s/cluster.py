@@ -1,23 +1,26 @@
 """The product on a real cluster, as overlays/local has it, in a namespace that is deleted afterwards.
 
 `KUBECONFIG` names the cluster, `K8S_GATEWAY` the address at which its NodePort 30800 answers, `K8S_LOAD` a command that brings
-images into it (`kind load docker-image`); without one the nodes have them already.
+images into it (`kind load docker-image`): then they are built here first. Without it the nodes have them already.
 """
 
+import base64
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import yaml
 
+from tests.k8s import identity
 from tests.k8s.manifests import ROOT, Document
 from tests.k8s.references import SERVICES
 from tests.k8s.tools import BUILD
@@ -25,13 +28,19 @@ from tests.support.tokens import AUDIENCE, ISSUER, Issuer
 
 GATEWAY: Final = os.environ.get("K8S_GATEWAY", "http://127.0.0.1:30800")
 ADMINISTRATOR: Final = "k8s-administrator"
+#: What is installed, and what it is updated to: the same programs under another version.
+VERSION, NEXT = "0.1.0", "0.1.1"
+IMAGES: Final = tuple(f"unionhall/{service}:{version}" for version in (VERSION, NEXT) for service in SERVICES)
+SERVERS: Final = ("postgres:18", "apache/kafka:4.3.1")
 #: What has to be done before a process of the product is of use.
 FIRST: Final = "app.kubernetes.io/component notin (http,worker)"
-IMAGES: Final = tuple(f"unionhall/{service}:0.1.0" for service in SERVICES)
-SERVERS: Final = ("postgres:18", "apache/kafka:4.3.1")
-_CERTIFICATES: Final = "/public/identity/realms/unionhall/protocol/openid-connect"
-_PATIENCE: Final = "--timeout=300s"
+OURS: Final = "app.kubernetes.io/part-of=unionhall"
+#: Seconds for pods to come up; a token of the test's issuer lives for TOKEN_SECONDS and is used for half of them.
+PATIENCE: Final = 300
+TOKEN_SECONDS: Final = 600
 KUBECTL: Final = shutil.which("kubectl") or "kubectl"
+#: Connections are kept for less time than servers keep them, as careful clients do.
+_LIMITS: Final = httpx.Limits(keepalive_expiry=2)
 
 
 class ClusterFailed(AssertionError):
@@ -51,20 +60,43 @@ class Counting(httpx.AsyncHTTPTransport):
     """Notes every answer, and every failure to get one, before anybody repeats the request."""
 
     def __init__(self, cluster: "Cluster") -> None:
-        super().__init__()
+        super().__init__(limits=_LIMITS)
         self._cluster = cluster
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it on."""
         self._cluster.requests += 1
+        began = time.monotonic()
         try:
             response = await super().handle_async_request(request)
         except httpx.TransportError as error:
             self._cluster.failures.append(f"{request.method} {request.url.path}: {type(error).__name__}")
             raise
+        self._cluster.slowest = max(self._cluster.slowest, time.monotonic() - began)
         if response.is_server_error:
-            self._cluster.failures.append(f"{request.method} {request.url.path}: {response.status_code}")
+            await response.aread()
+            code = response.text[:200] if response.headers.get("content-type", "").endswith("json") else ""
+            self._cluster.failures.append(
+                f"{request.method} {request.url.path}: {response.status_code} {code}"
+            )
         return response
+
+
+class Signed(httpx.Auth):
+    """A token under the key that the issuer signs with now."""
+
+    def __init__(self, cluster: "Cluster", subject: str) -> None:
+        self._cluster, self._subject = cluster, subject
+        self._token, self._key, self._until = "", "", 0.0
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Called by the client."""
+        if self._key != self._cluster.signs_with or time.monotonic() > self._until:
+            self._key = self._cluster.signs_with
+            self._token = self._cluster.token(self._subject)
+            self._until = time.monotonic() + TOKEN_SECONDS / 2
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
 
 
 @dataclass
@@ -72,13 +104,18 @@ class Cluster:
     """The namespaces `unionhall` and `identity`."""
 
     issuer: Issuer = field(default_factory=Issuer)
+    #: RS256 or ES256: of the issuer's two keys the one that it signs with.
+    signs_with: str = "RS256"
     requests: int = 0
+    slowest: float = 0.0
     failures: list[str] = field(default_factory=list)
 
-    def kubectl(self, *words: str, given: str | None = None, timeout: float = 600) -> str:
+    def kubectl(
+        self, *words: str, given: str | None = None, timeout: float = 600, namespace: str = "unionhall"
+    ) -> str:
         """What it printed. Raises ClusterFailed."""
         ran = subprocess.run(
-            [KUBECTL, "--namespace", "unionhall", *words],
+            [KUBECTL, "--namespace", namespace, *words],
             input=given, capture_output=True, text=True, check=False, timeout=timeout,
         )  # fmt: skip
         if ran.returncode:
@@ -87,10 +124,21 @@ class Cluster:
             )
         return ran.stdout
 
+    def get(self, *words: str) -> Document:
+        """What `kubectl get` tells."""
+        found: Document = json.loads(self.kubectl("get", *words, "-o", "json"))
+        return found
+
     def load(self) -> None:
-        """Bring the images in."""
-        if command := os.environ.get("K8S_LOAD"):
-            subprocess.run([*shlex.split(command), *IMAGES, *SERVERS], check=True, timeout=900)
+        """Build the images and bring them in."""
+        if not (command := os.environ.get("K8S_LOAD")):
+            return
+        for image in IMAGES:
+            service, version = image.removeprefix("unionhall/").split(":")
+            build = ["docker", "build", "--quiet", "--tag", image]
+            build += [f"--build-arg=SERVICE={service}", f"--build-arg=VERSION={version}", str(ROOT)]
+            subprocess.run(build, check=True, capture_output=True, timeout=1800)
+        subprocess.run([*shlex.split(command), *IMAGES, *SERVERS], check=True, timeout=900)
 
     def prepare(self) -> None:
         """Namespace, secrets by the script that users have, and somebody who publishes the keys of the test's own issuer."""
@@ -98,24 +146,44 @@ class Cluster:
         script = [str(ROOT / "deploy/k8s/make-secrets"), "postgres", str(BUILD / "secrets")]
         made = subprocess.run(script, capture_output=True, text=True, check=True)
         self.kubectl("apply", "-f", "-", given=made.stdout)
-        self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(_identity(json.dumps(self.issuer.jwks()))))
+        self.publish(self.issuer.jwks())
+
+    def publish(self, keys: Document) -> None:
+        """From now on these are the issuer's keys."""
+        documents = yaml.safe_dump_all(identity.documents(json.dumps(keys), IMAGES[0]))
+        self.kubectl("apply", "-f", "-", given=documents, namespace=identity.NAMESPACE)
+        self.kubectl(
+            "rollout", "status", "deploy/identity", f"--timeout={PATIENCE}s", namespace=identity.NAMESPACE
+        )
 
     def install(self) -> None:
         """As the book says: servers and jobs first, then all."""
-        folder = str(_overlay())
-        self.kubectl("apply", "-k", folder, "--selector", FIRST)
-        self.kubectl("wait", "--for=condition=complete", _PATIENCE, "job", "--all")
+        folder = overlay(VERSION)
+        self.do_first(folder)
+        assert not self.deployments(), "a process of the product was started before its database was migrated"
         self.kubectl("apply", "-k", folder)
         for name in self.deployments():
             self.rolled_out(name)
 
+    def do_first(self, folder: str) -> None:
+        """Servers and jobs of an overlay; the jobs of the version before are in the way."""
+        self.kubectl("delete", "job", "--selector", "app.kubernetes.io/component in (migrate,topics)")
+        self.kubectl("apply", "-k", folder, "--selector", FIRST)
+        self.kubectl("wait", "--for=condition=complete", f"--timeout={PATIENCE}s", "job", "--all")
+
     def deployments(self) -> list[str]:
-        """Names of all Deployments."""
+        """`deployment.apps/membership-http` and so on."""
         return self.kubectl("get", "deployments", "-o", "name").split()
 
     def rolled_out(self, name: str) -> None:
         """Wait until every pod is the new one."""
-        self.kubectl("rollout", "status", name, _PATIENCE)
+        self.kubectl("rollout", "status", name, f"--timeout={PATIENCE}s")
+
+    def restart(self) -> None:
+        """All processes of the product, one after the other, as the book says after a change of secrets."""
+        self.kubectl("rollout", "restart", "deployment", "--selector", OURS)
+        for name in self.deployments():
+            self.rolled_out(name)
 
     def bootstrap(self) -> str:
         """The first administrator, as the book says; the id of the top unit."""
@@ -125,18 +193,41 @@ class Cluster:
         )  # fmt: skip
         return said.strip().splitlines()[-1]
 
+    def token(self, subject: str) -> str:
+        """Signed with the issuer's key of now."""
+        until = int(time.time()) + TOKEN_SECONDS
+        if self.signs_with == "RS256":
+            return self.issuer.token_for(subject, exp=until)
+        key, header = self.issuer.curve_key, {"kid": "test-ec"}
+        return self.issuer.token_for(subject, key=key, algorithm="ES256", headers=header, exp=until)
+
     def user(self, subject: str) -> httpx.AsyncClient:
-        """A client of the gateway, signed in by the test's own issuer for as long as the test may take."""
-        token = self.issuer.token_for(subject, exp=int(time.time()) + 7200)
-        headers = {"Authorization": f"Bearer {token}"}
+        """A client of the gateway, signed in by the test's own issuer."""
         return httpx.AsyncClient(
-            base_url=f"{GATEWAY}/api/v1", headers=headers, timeout=30, transport=Counting(self)
+            base_url=f"{GATEWAY}/api/v1", auth=Signed(self, subject), timeout=30, transport=Counting(self)
         )
 
     def pods(self, *labels: str) -> list[Document]:
         """Pods with these labels that nobody told to end."""
-        found: Any = json.loads(self.kubectl("get", "pods", "-l", ",".join(labels), "-o", "json"))
+        found = self.get("pods", "-l", ",".join(labels))
         return [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+    def sql(self, service: str, statement: str) -> str:
+        """What the database answers to its superuser, a row a line."""
+        words = ["exec", "postgres-0", "--", "psql", "-U", "postgres", "-d", f"unionhall_{service}"]
+        return self.kubectl(*words, "-v", "ON_ERROR_STOP=1", "-Atqc", statement).strip()
+
+    def key_ring(self) -> Document:
+        """As the pods are given it."""
+        held = self.get("secret", "keys")["data"]["keys.json"]
+        found: Document = json.loads(base64.b64decode(held))
+        return found
+
+    def give_keys(self, ring: Document) -> None:
+        """Another ring for processes that start from now on."""
+        data = {"keys.json": json.dumps(ring)}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": data}
+        self.kubectl("apply", "-f", "-", given=json.dumps(secret))
 
     def evict(self, pod: str) -> bool:
         """Ask for a pod's eviction as `kubectl drain` does; whether it was granted. Raises ClusterFailed for any other answer."""
@@ -157,20 +248,22 @@ class Cluster:
     def _complaints(self) -> str:
         asked = [KUBECTL, "--namespace", "unionhall", "get", "pods", "-o", "wide"]
         told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+        lines = [line.split() for line in told.splitlines()[1:]]
         waiting = [
-            line.split()[0]
-            for line in told.splitlines()[1:]
-            if " Running " not in line and " Completed " not in line
+            words[0]
+            for words in lines
+            if words[2] not in {"Running", "Completed"}
+            or (words[1].startswith("0/") and words[2] == "Running")
         ]
         for pod in waiting[:4]:
-            for words in (["logs", "--tail=15", pod], ["describe", "pod", pod]):
+            for asking in (["logs", "--tail=15", pod], ["describe", "pod", pod]):
                 seen = subprocess.run(
-                    [KUBECTL, "--namespace", "unionhall", *words],
+                    [KUBECTL, "--namespace", "unionhall", *asking],
                     capture_output=True,
                     text=True,
                     check=False,
                 )
-                told += f"--- {' '.join(words)}\n{(seen.stdout + seen.stderr)[-1500:]}\n"
+                told += f"--- {' '.join(asking)}\n{(seen.stdout + seen.stderr)[-1500:]}\n"
         return told
 
 
@@ -184,61 +277,38 @@ def installed() -> Iterator[Cluster]:
         cluster.install()
         yield cluster
     finally:
-        for namespace in ("unionhall", "identity"):
-            asked: Sequence[str] = [
-                "kubectl",
-                "delete",
-                "namespace",
-                namespace,
-                "--ignore-not-found",
-                "--timeout=120s",
-            ]
+        for namespace in ("unionhall", identity.NAMESPACE):
+            asked = [KUBECTL, "delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s"]
             subprocess.run(asked, capture_output=True, check=False)
 
 
-def _overlay() -> Any:
-    """overlays/local with the test's issuer."""
-    folder = BUILD / "cluster"
+def until(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Wait for it. Raises AssertionError with what did not become so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s: {what}"
+        time.sleep(1)
+
+
+def overlay(version: str, name: str = "", **more: Any) -> str:
+    """The folder of overlays/local with the test's issuer, a version of the images, and what is added."""
+    folder = BUILD / "cluster" / (name or version)
     folder.mkdir(parents=True, exist_ok=True)
-    up = "../" * len(folder.relative_to(ROOT).parts)
     literals = [f"UNIONHALL_OIDC_ISSUER={ISSUER}", f"UNIONHALL_OIDC_AUDIENCE={AUDIENCE}"]
+    issuer = {"name": "common-http", "behavior": "merge", "literals": literals}
     content = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": "unionhall",
-        "resources": [f"{up}deploy/k8s/overlays/local"],
-        "configMapGenerator": [{"name": "common-http", "behavior": "merge", "literals": literals}],
+        "resources": [_from(folder, ROOT / "deploy/k8s/overlays/local")],
+        "images": [{"name": f"unionhall/{service}", "newTag": version} for service in SERVICES],
+        **more,
+        "configMapGenerator": [issuer, *more.get("configMapGenerator", ())],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(content), "utf-8")
-    return folder
+    return str(folder)
 
 
-def _identity(keys: str) -> Iterator[Document]:
-    """A namespace with a plain server of one file, in the identity provider's place."""
-    meta = {"name": "identity", "namespace": "identity"}
-    labels = {"app": "identity"}
-    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "identity"}}
-    yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"certs": keys}}
-    ports = [{"port": 8080}]
-    yield {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": meta,
-        "spec": {"selector": labels, "ports": ports},
-    }
-    container = {
-        "name": "identity",
-        "image": IMAGES[0],
-        "imagePullPolicy": "IfNotPresent",
-        "args": ["python", "-m", "http.server", "8080", "--directory", "/public"],
-        "volumeMounts": [{"name": "keys", "mountPath": _CERTIFICATES}],
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-    }
-    pod = {
-        "enableServiceLinks": False,
-        "containers": [container],
-        "volumes": [{"name": "keys", "configMap": {"name": "identity"}}],
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    spec = {"selector": {"matchLabels": labels}, "template": template}
-    yield {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+def _from(folder: Path, target: Path) -> str:
+    up = "../" * len(folder.relative_to(ROOT).parts)
+    return f"{up}{target.relative_to(ROOT)}"
