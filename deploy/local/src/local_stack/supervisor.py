@@ -285,9 +285,9 @@ class Supervisor:
                 check=False,
             )
         if done.returncode:
-            output = file.read_text()[-2000:]
+            said = file.read_text()[-2000:]
             raise LocalStackError(
-                "local-ended", name=module, code=done.returncode, log=str(file), output=output
+                "local-ended", name=module, code=done.returncode, log=str(file), output=said
             )
 
     def _watch(self) -> None:
