@@ -1,4 +1,4 @@
-"""One whole local stack for all end-to-end tests of a session."""
+"""One whole local stack for all end-to-end tests."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.command import Command
 from tests.support.stack import RunningStack, running_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[RunningStack]:
     """Every process of the product, with an empty federation. What a test makes, later tests will find."""
     with (
@@ -27,7 +27,7 @@ def command(stack: RunningStack, tmp_path: Path) -> Command:
     return Command(stack, tmp_path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The federation, loaded once for all tests; what the command said of it."""
     page: dict[str, Any] = Command(stack, tmp_path_factory.mktemp("demo")).json("demo", "--scale", "tiny")

@@ -9,7 +9,7 @@ from tests.security.stage import Stage, set_up
 from tests.security.world import World, opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def world(
     make_database: DatabaseFactory, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -17,6 +17,6 @@ async def world(
         yield world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def stage(world: World) -> Stage:
     return await set_up(world)

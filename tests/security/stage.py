@@ -79,6 +79,7 @@ async def set_up(world: World) -> Stage:
         stage.actors[name] = await world.user(role, stage.own)
     world.later()
     await _membership(stage)
+    await fresh_plan(stage)
     await world.pump()
     await _held_activity(stage)
     await _activities(stage)
@@ -144,6 +145,21 @@ async def _membership(stage: Stage) -> None:
     }
     made = await stage.do("membership", "registrar", "POST", "/rosters", expect=202, **upload)
     ids["import_id"] = made["id"]
+
+
+async def fresh_plan(stage: Stage) -> None:
+    """A move of the unit "planned" that is still to come: whoever may withdraws it."""
+    unit = stage.ids["plan unit"]
+    found = await stage.do("membership", "administrator", "GET", f"/organisations/{unit}/plans", expect=200)
+    if not found:
+        version = (await stage.do("membership", "administrator", "GET", f"/organisations/{unit}"))["version"]
+        body = {"parent_id": stage.world.units["child"], "on": "2027-01-01"}
+        path = f"/organisations/{unit}/move"
+        await stage.do("membership", "administrator", "POST", path, body, version=version, expect=200)
+        found = await stage.do(
+            "membership", "administrator", "GET", f"/organisations/{unit}/plans", expect=200
+        )
+    stage.ids["plan_id"] = found[0]["id"]
 
 
 def enterprise(stage: Stage, serial: int) -> dict[str, Any]:

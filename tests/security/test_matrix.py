@@ -13,7 +13,7 @@ from shared.security.policy import Action, Caller
 from tests.security import matrix
 from tests.security.routes import routes_of
 from tests.security.samples import SAMPLES, request_of
-from tests.security.stage import Stage
+from tests.security.stage import Stage, fresh_plan
 from tests.security.world import NOBODY, PLACES, ROLES, SERVICES, user_at
 
 #: What is open to everybody who is signed in, to their own things alone, or is secret by its address.
@@ -47,25 +47,11 @@ _SHOWN_BELOW: Final = {
 async def answered(stage: Stage, service: str, route: str, by: str) -> str:
     """What a user is answered: "yes", or the status of the refusal."""
     if "{plan_id}" in route:
-        await _fresh_plan(stage)
+        await fresh_plan(stage)
     path, request = request_of(stage, route, SAMPLES[service][route])
     reply = await stage.world.send(service, route.split(" ", maxsplit=1)[0], path, by=by, **request)
     assert reply.status_code < 500 or reply.status_code == 503, f"{service} {route} by {by}: {reply.text}"
     return "yes" if reply.status_code < 300 or reply.status_code in {409, 412} else str(reply.status_code)
-
-
-async def _fresh_plan(stage: Stage) -> None:
-    unit = stage.ids["plan unit"]
-    found = await stage.do("membership", "administrator", "GET", f"/organisations/{unit}/plans", expect=200)
-    if not found:
-        version = (await stage.do("membership", "administrator", "GET", f"/organisations/{unit}"))["version"]
-        body = {"parent_id": stage.world.units["child"], "on": "2027-01-01"}
-        path = f"/organisations/{unit}/move"
-        await stage.do("membership", "administrator", "POST", path, body, version=version, expect=200)
-        found = await stage.do(
-            "membership", "administrator", "GET", f"/organisations/{unit}/plans", expect=200
-        )
-    stage.ids["plan_id"] = found[0]["id"]
 
 
 async def everybody(stage: Stage, service: str, route: str) -> dict[tuple[str, str], str]:
@@ -81,7 +67,7 @@ async def everybody(stage: Stage, service: str, route: str) -> dict[tuple[str, s
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def found(stage: Stage) -> dict[str, dict[tuple[str, str], str]]:
     """Every answer, by "service METHOD path"."""
     answers: dict[str, dict[tuple[str, str], str]] = {}

@@ -38,7 +38,7 @@ _NOWHERE = "http://127.0.0.1:9"
 _SERVICES = ("membership", "welfare", "events", "gateway")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_broker() -> Iterator[str]:
     with own_kafka() as server:
         environment = os.environ | {"UNIONHALL_KAFKA_BOOTSTRAP": server.bootstrap}
@@ -47,8 +47,8 @@ def own_broker() -> Iterator[str]:
         yield server.bootstrap
 
 
-@pytest.fixture(scope="session")
-async def house(
+@pytest.fixture(scope="package")
+async def opened_house(
     make_database: DatabaseFactory, own_broker: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[House]:
     issuer = Issuer()
@@ -76,6 +76,13 @@ async def house(
             "welfare", "POST", "/rules/defaults", by=ROOT_ADMIN, json={"organisation_id": str(root_id)}
         )
         yield house
+
+
+@pytest.fixture
+async def house(opened_house: House) -> House:
+    """The installation, awake: while tests without a loop ran, its workers stood still and its replicas grew old."""
+    await opened_house.fresh()
+    return opened_house
 
 
 class Settings(NamedTuple):

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI, Response, UploadFile
+from fastapi import FastAPI, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import MetaData, text
 from sqlalchemy.exc import IntegrityError
@@ -61,12 +61,18 @@ class Note(BaseModel):
 
 @router.post("", status_code=201)
 async def add(
-    body: NewNote, session: Write, caller: CurrentCaller, _key: Idempotent, response: Response
+    body: NewNote,
+    session: Write,
+    caller: CurrentCaller,
+    _key: Idempotent,
+    request: Request,
+    response: Response,
 ) -> Note:
     caller.require(Action.MEMBER_APPLY, body.path)
     note = Note(id=new_id(), words=body.words)
     if body.words == "slow":
-        await session.execute(text("SELECT pg_sleep(0.4)"))
+        request.app.state.began.set()
+        await request.app.state.may_end.wait()
     try:
         await session.execute(
             text("INSERT INTO notes (id, path, words) VALUES (:id, :path, :words)"),

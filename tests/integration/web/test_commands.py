@@ -119,10 +119,13 @@ async def test_another_users_key_is_another_key(service: Service, address: str) 
 
 async def test_a_twin_that_is_still_running_is_told_so(service: Service) -> None:
     headers = service.headers(key="slow-twin-key")
+    state = service.app.state
+    state.began, state.may_end = asyncio.Event(), asyncio.Event()
     first = asyncio.create_task(service.client.post(ADD, json=note("slow"), headers=headers))
-    await asyncio.sleep(0.2)
+    await asyncio.wait_for(state.began.wait(), 15)
     twin = await service.client.post(ADD, json=note("slow"), headers=headers)
     assert (twin.status_code, twin.json()["code"]) == (409, "request-still-running")
+    state.may_end.set()
     assert (await first).status_code == 201
     assert await service.count() == 1
 
@@ -171,6 +174,16 @@ async def test_an_upload_sent_again_is_known_although_its_boundary_differs(servi
     ]
     assert [reply.status_code for reply in replies] == [201, 201, 422], replies[0].text
     assert await service.count() == 1
+
+
+async def test_a_charset_that_yields_half_a_character_is_refused(service: Service) -> None:
+    part = b'Content-Disposition: form-data; name="file"; filename="+2AA-.csv"'
+    headers = service.headers(key="upload-key-2") | {
+        "Content-Type": "multipart/form-data; boundary=B; charset=utf-7"
+    }
+    body = b"--B\r\n" + part + b"\r\n\r\nx\r\n--B--\r\n"
+    reply = await service.client.post(f"{ADD}/file", content=body, headers=headers)
+    assert (reply.status_code, reply.json()["code"]) == (400, "request-malformed")
 
 
 async def test_the_stored_reply_is_sealed(service: Service) -> None:

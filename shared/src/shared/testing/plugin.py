@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pytest_asyncio import is_async_test
 from pytest_socket import disable_socket, enable_socket
 
 from shared.kernel import crash
@@ -36,6 +37,13 @@ class CrashPoints:
         if name not in crash.CRASH_POINTS:
             raise KeyError(name)
         return {**os.environ, crash.VARIABLE: f"{name}:{hit}"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Unit tests have loops of their own: on that of the session, applications of other tests go on, and need sockets."""
+    for item in items:
+        if str(UNIT) in str(item.path) and is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="function"), append=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

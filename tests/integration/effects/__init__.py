@@ -1,0 +1,1 @@
+"""What one service does because of another. A package, so that the house ends with the last test here."""
