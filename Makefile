@@ -5,8 +5,11 @@ SHELL := /bin/bash
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 MANIFESTS := pyproject.toml shared/pyproject.toml $(wildcard services/*/pyproject.toml) cli/pyproject.toml deploy/local/pyproject.toml
-SUITES := tests/unit tests/contract tests/architecture tests/k8s tests/integration tests/security tests/e2e
+# What takes long stands first, so that the last process is not left alone with it.
+SUITES := tests/e2e tests/security tests/integration tests/architecture tests/k8s tests/contract tests/unit
 PYTEST := $(BIN)/python -m pytest
+# Several processes, each with servers of its own; tests/conftest.py says how many, and what stays together.
+PARALLEL := --numprocesses=auto --no-loadscope-reorder
 
 .PHONY: help demo down test lint types architecture check bench faults soak compose-test compose-faults identity-test k8s-check k8s-test docs lock clean
 
@@ -23,7 +26,7 @@ down: .venv/ready  ## Stop everything that make demo started   (停止)
 	@$(BIN)/unionhall down
 
 test: .venv/ready  ## Run all tests on real PostgreSQL and real Kafka   (运行全部测试)
-	@$(PYTEST) $(wildcard $(SUITES)) $(ARGS)
+	@$(PYTEST) $(PARALLEL) $(wildcard $(SUITES)) $(ARGS)
 
 lint: .venv/ready  ## Check style and formatting
 	@$(BIN)/ruff check .
