@@ -5,7 +5,7 @@ What has taken place was announced a moment before: everything goes through the 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -23,7 +23,7 @@ _TITLES: Final = (
 #: Twenty activities. "held" have begun by the end; "full" have a waiting list.
 _STAGES: Final = (
     "held", "full", "draft", "held", "submitted", "full", "approved", "drawn", "published", "held",
-    "open", "closed", "lottery", "archived", "cancelled", "full", "held", "undrawn", "open", "held",
+    "open", "closed", "lottery", "archived", "cancelled", "full", "published", "undrawn", "open", "draft",
 )  # fmt: skip
 _HELD: Final = frozenset({"held", "archived"})
 _BY_LOT: Final = frozenset({"drawn", "undrawn", "lottery"})
@@ -50,22 +50,26 @@ class Plan:
     @property
     def capacity(self) -> int:
         """Few seats where they are to be full."""
-        return 5 + self.number % 4 if self.stage in _CROWDED else 12
+        return 3 + self.number % 3 if self.stage in _CROWDED else 8
 
     @property
     def asking(self) -> int:
-        """How many register: more than there are seats where they are few, half of it where there is still room."""
-        if self.stage in _CROWDED:
-            return self.capacity + 4
-        return self.capacity if self.stage in _HELD or self.stage == "closed" else self.capacity // 2
+        """How many are registered by the organiser: more than there are seats where they are few, else half of them."""
+        return self.capacity + 2 if self.stage in _CROWDED else self.capacity // 2
+
+    @property
+    def guests(self) -> list[str]:
+        """The demo users who register themselves for what is held: every other one."""
+        return members()[self.number % 2 :: 2] if self.stage in _HELD else []
 
 
 @dataclass
 class Made:
-    """What came of a plan."""
+    """What came of a plan. `places` are the registrations of demo users."""
 
     plan: Plan
     document: dict[str, Any]
+    places: dict[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -182,9 +186,11 @@ async def _announce(crowd: Crowd, made: Made) -> bool:
 async def _register(crowd: Crowd, made: Made) -> None:
     """Members who are demo users first, so that they have seats where something is held; then others, some of whom wait."""
     address, bear = f"{made.address}/registrations", {"registration-closed", "registration-exists"}
-    if made.plan.stage in _HELD:
-        own = [crowd.ask(user, "POST", address, body={}, bear=bear) for user in members()]
-        await together(own)
+    guests = made.plan.guests
+    seated = await together([crowd.ask(user, "POST", address, body={}, bear=bear) for user in guests])
+    made.places = {
+        user: answer.document["id"] for user, answer in zip(guests, seated, strict=True) if not answer.refusal
+    }
     others = [
         crowd.ask(made.plan.organiser, "POST", address, body={"member_id": one["id"]}, bear=bear)
         for one in made.plan.others[: made.plan.asking]
@@ -209,19 +215,17 @@ async def _hold(crowd: Crowd, made: Made) -> None:
     if rows:
         await crowd.post(made.plan.organiser, f"{made.address}/check-ins/batch", {"rows": rows})
     came = {one["id"] for one in present}
-    await together([_tell(crowd, made, user, place, came) for place, user in enumerate(members())])
+    told = [(user, own) for user, own in made.places.items() if own in came]
+    await together([_tell(crowd, made, user, own, place) for place, (user, own) in enumerate(told)])
     if made.plan.stage == "archived":
         made.document = await crowd.get(made.plan.organiser, made.address)
         await _step(crowd, made, made.plan.organiser, "archiving")
 
 
-async def _tell(crowd: Crowd, made: Made, user: str, place: int, came: set[str]) -> None:
-    own = await crowd.all(user, "/api/v1/me/registrations", 200)
-    for one in own:
-        if one["activity_id"] == made.document["id"] and one["id"] in came:
-            score = 5 - (made.plan.number + place) % 3
-            said = {"score": score, "comment": _COMMENTS[(made.plan.number + place) % len(_COMMENTS)] or None}
-            await crowd.post(user, f"/api/v1/registrations/{one['id']}/feedback", said)
+async def _tell(crowd: Crowd, made: Made, user: str, own: str, place: int) -> None:
+    score = 5 - (made.plan.number + place) % 3
+    said = {"score": score, "comment": _COMMENTS[(made.plan.number + place) % len(_COMMENTS)] or None}
+    await crowd.post(user, f"/api/v1/registrations/{own}/feedback", said)
 
 
 async def _step(crowd: Crowd, made: Made, user: str, path: str, body: Any = None) -> None:

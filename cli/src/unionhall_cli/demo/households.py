@@ -73,7 +73,7 @@ def households(
 def _household(rng: Random, scale: Scale, number: int, head: Human, today: date) -> Household:
     expected, _, (least, most) = rng.choices(_CLASSES, [share for _, share, _ in _CLASSES])[0]
     family = [
-        _relative(rng, scale, number, place, head, today) for place in range(rng.choice((0, 1, 1, 1, 2)))
+        _relative(rng, scale, number, place, head, today) for place in range(rng.choice((0, 0, 0, 1, 2)))
     ]
     needed = rng.randint(least, most) * _FEN * _MONTHS * (1 + len(family))
     if expected == "accidental":
