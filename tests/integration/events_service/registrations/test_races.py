@@ -5,10 +5,14 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from events_service.activities import repository as activities
 from events_service.invariants import INVARIANTS
+from events_service.registrations import repository as registrations
 from shared.database.scope import Scope
+from shared.security.acting import By
 from shared.web.invariants import Invariant
 from tests.support.events import Ground
+from tests.support.tokens import ISSUER
 
 
 async def test_who_leaves_while_registering_has_no_place(ground: Ground) -> None:
@@ -64,6 +68,32 @@ async def test_closing_while_everybody_registers_lets_nobody_in_afterwards(groun
     )
     # The seats know of the closing before its event is written, and registrations under way were waited for.
     assert rows[0]["last"] is None or rows[0]["last"] < rows[0]["closed"]
+
+
+async def test_seats_change_while_somebody_gives_one_up(ground: Ground) -> None:
+    """Both write the seats twice or lock the activity before: neither waits for the other in a circle."""
+    unit = await ground.unit()
+    activity, _ = await ground.activity(unit, capacity=1)
+    first, _ = [await ground.register(activity, member) for member in await ground.members(unit, 2)]
+    by = By(ISSUER, "somebody", ground.clock.now())
+
+    async def lock() -> list[int]:
+        async with ground.worker.write(Scope.everything()) as session:
+            await activities.get_for_change(session, UUID(activity))
+            going.set()
+            return await activities.taken_for_change(session, UUID(activity))
+
+    going = asyncio.Event()
+    async with ground.worker.write(Scope.everything()) as session:
+        pools = await registrations.lock(session, [UUID(first["id"])])
+        await registrations.cancel(session, [UUID(first["id"])], None, by)
+        other = asyncio.create_task(lock())
+        await going.wait()
+        await asyncio.sleep(0.2)
+        assert await registrations.promote(session, pools, by) == 1
+        await session.flush_events()
+        await session.commit()
+    assert await other == [1]
 
 
 async def test_the_invariants_name_what_breaks_them(ground: Ground) -> None:

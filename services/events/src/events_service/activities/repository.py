@@ -34,7 +34,7 @@ _FOR_MEMBER: Final = text(f"""
     ORDER BY a.starts_at, a.id LIMIT :limit
 """)  # noqa: S608 - made of the constant above
 _LOCK_SEATS: Final = text("""
-    SELECT seats, taken, pool FROM activity_seats WHERE activity_id = :id ORDER BY pool FOR UPDATE
+    SELECT seats, taken, pool FROM activity_seats WHERE activity_id = :id ORDER BY pool FOR NO KEY UPDATE
 """)
 _SUCCEED: Final = text("""
     INSERT INTO unit_successors (organisation_id, successor_id) VALUES (:unit, :successor)
@@ -75,7 +75,7 @@ async def get(session: ReadSession, activity_id: UUID) -> Activity:
 
 async def get_for_change(session: WriteSession, activity_id: UUID) -> Activity:
     """The activity, locked. Whoever also locks seats or registrations does that after this."""
-    locked = select(Activity).where(activities.c.id == activity_id).with_for_update()
+    locked = select(Activity).where(activities.c.id == activity_id).with_for_update(key_share=True)
     return _found(await session.scalar(locked.execution_options(populate_existing=True)))
 
 
@@ -198,7 +198,7 @@ async def due(session: WriteSession, stage: ActivityStage, now: datetime, limit:
         ActivityStage.CLOSED: columns.ends_at,
     }[stage]
     found = select(Activity).where(columns.stage == stage, moment <= now).order_by(moment).limit(limit)
-    return (await session.scalars(found.with_for_update(skip_locked=True))).all()
+    return (await session.scalars(found.with_for_update(key_share=True, skip_locked=True))).all()
 
 
 async def of_unit_for_change(session: WriteSession, organisation_id: UUID, limit: int) -> Sequence[Activity]:
@@ -207,7 +207,7 @@ async def of_unit_for_change(session: WriteSession, organisation_id: UUID, limit
     found = (
         select(Activity).where(columns.organisation_id == organisation_id).order_by(columns.id).limit(limit)
     )
-    return (await session.scalars(found.with_for_update())).all()
+    return (await session.scalars(found.with_for_update(key_share=True))).all()
 
 
 async def make_seats(session: WriteSession, activity: Activity) -> None:
