@@ -22,6 +22,7 @@ from shared.security.keys import KeyRing
 from shared.settings import ServiceSettings, require_free
 from shared.web import errors
 from shared.web.caller import Callers, PostsReader
+from shared.web.head import BoundedHead
 from shared.web.health import ReadyCheck, health_router
 from shared.web.idempotency import Replay
 from shared.web.limits import RateLimit
@@ -189,7 +190,7 @@ def serve(app: FastAPI, settings: ServiceSettings, service: str) -> None:
         host=settings.http_host,
         port=settings.http_port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHead,
         lifespan="on",
         log_config=None,
         access_log=False,
