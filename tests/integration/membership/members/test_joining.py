@@ -255,10 +255,13 @@ async def test_a_user_applies_for_himself_and_sees_himself_alone(federation: Fed
     assert trace["actor_subject"] == "fred"
     await _set_uses(federation, "fred", "hint", 100)
     await federation.call("POST", "/me/application", by="fred", expect=429, json=second)
-    twice = person() | {"organisation_id": unit["id"]}
-    assert (await federation.call("POST", "/me/application", by=eva, expect=409, json=twice))[
-        "code"
-    ] == "user-already-member"
+    # Who is a member learns nothing of others' numbers: the same answer for one that is known and one that is not.
+    other = person() | {"organisation_id": unit["id"]}
+    await federation.call("POST", "/me/application", by=f"gus-{uuid4().hex[:8]}", expect=201, json=other)
+    known = person(document_number=other["document_number"]) | {"organisation_id": unit["id"]}
+    for twice in (person() | {"organisation_id": unit["id"]}, known):
+        refused = await federation.call("POST", "/me/application", by=eva, expect=409, json=twice)
+        assert refused["code"] == "user-already-member"
 
 
 async def test_an_applicant_takes_the_own_application_back_until_it_is_answered(

@@ -218,6 +218,9 @@ async def apply_for_oneself(
     path = await repository.organisation_path(session, organisation_id)
     if path is None:
         raise NotFound("not-found")
+    if await repository.find_by_user(session, by.issuer, by.subject) is not None:
+        # Before the look-up: whoever is somebody already could try numbers without end, and only what is found is counted.
+        raise Conflict("user-already-member", field="subject")
     blinds = sealing.document_blinds(ring, person.document_type, person.document_number)
     found = await repository.find_by_document(session, blinds)
     if found is not None:
