@@ -67,6 +67,12 @@ async def test_a_batch_is_prepared_sent_by_another_answered_and_closed(office: O
     assert (await office.lines(again))[str(case_ids[1])]["attempt"] == 2
 
 
+async def test_what_the_banks_interface_was_given_is_in_no_file(office: Office) -> None:
+    sent, _ = await office.sent(channel="bank")
+    file = f"/payouts/{sent['id']}/file"
+    await office.welfare.refused("payout-line-under-way", 409, "GET", file, by=office.sender)
+
+
 async def test_a_batch_leaves_its_traces(office: Office) -> None:
     sent, [case] = await office.sent()
     [line] = (await office.lines(sent)).values()

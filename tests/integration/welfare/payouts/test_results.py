@@ -60,6 +60,13 @@ async def test_the_same_file_twice_books_once(office: Office) -> None:
     assert await office.findings(sent) == ["result-line-foreign"]
 
 
+async def test_a_large_file_of_somebody_else_is_told_of_once(office: Office) -> None:
+    sent, _ = await office.sent()
+    rows = [[new_id(), "paid", WHOLE, ""] for _ in range(1_100)]
+    assert len((await office.result(sent, rows))["findings"]) == 1_100
+    assert (await office.result(sent, rows))["findings"] == []
+
+
 @pytest.mark.parametrize(("first", "then"), [("paid", "failed"), ("failed", "paid")])
 async def test_a_contradiction_is_kept_and_changes_nothing(office: Office, first: str, then: str) -> None:
     sent, [case] = await office.sent()
@@ -101,6 +108,7 @@ FILES: list[tuple[bytes, str, int]] = [
     (b"", "result-file-empty", 422),
     (b"instruction_id,state\n", "result-file-empty", 422),
     (b"a,b\n1,2\n", "result-heading-missing", 422),
+    (b"instruction_id,state,State\nx,failed,paid\n", "result-heading-twice", 422),
     (b"PK\x03\x04\x00\x00", "result-file-unreadable", 422),
     (b"instruction_id,state\n\xff\xff\xff\xff", "result-file-unreadable", 422),
     (b"instruction_id,state\n" + b"x,paid\n" * 2001, "result-too-many-rows", 422),

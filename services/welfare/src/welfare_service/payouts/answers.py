@@ -77,7 +77,7 @@ async def book(
 
 async def keep(session: WriteSession, payout: Payout, findings: Sequence[Finding]) -> list[Finding]:
     """Write the findings that are new; a bank may repeat itself for ever. Gives those. The batch is locked."""
-    known = {_said(one) for one in await repository.findings(session, payout.id, is_open=True)}
+    known = {_said(one) for one in await repository.findings(session, payout.id, is_open=True, limit=None)}
     fresh = []
     for finding in findings:
         if _said(finding) not in known:

@@ -22,6 +22,7 @@ from welfare_service.payouts.domain import MAX_LINES, Answer, FindingKind, Said
 MAX_RESULT_BYTES: Final = 1024 * 1024
 #: More rows than a batch has are somebody else's file.
 _MAX_ROWS: Final = 4 * MAX_LINES
+_COLUMNS: Final = ("instruction_id", "state", "amount", "reason")
 _SAID: Final = {
     "accepted": Said.ACCEPTED, "paid": Said.PAID, "failed": Said.FAILED,
     "已受理": Said.ACCEPTED, "受理": Said.ACCEPTED, "成功": Said.PAID, "已支付": Said.PAID, "失败": Said.FAILED,
@@ -64,6 +65,8 @@ def read_result(content: bytes) -> list[ResultRow]:
     heading = [name.strip().lower() for name in table[0]]
     if not {"instruction_id", "state"} <= set(heading):
         raise Invalid("result-heading-missing", field="file")
+    if any(heading.count(name) > 1 for name in _COLUMNS):
+        raise Invalid("result-heading-twice", field="file")
     if len(table) - 1 > _MAX_ROWS:
         raise Invalid("result-too-many-rows", field="file", limit=_MAX_ROWS)
     rows = [

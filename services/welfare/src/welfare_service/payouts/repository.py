@@ -107,9 +107,9 @@ async def lines_page(
 
 
 async def findings(
-    session: ReadSession, payout_id: UUID, *, is_open: bool, after: UUID | None = None, limit: int = 1000
+    session: ReadSession, payout_id: UUID, *, is_open: bool, limit: int | None, after: UUID | None = None
 ) -> Sequence[Finding]:
-    """Up to `limit` findings of a batch after `after`, oldest first; with `is_open` only those not cleared up."""
+    """Up to `limit` findings of a batch after `after`, or all, oldest first; with `is_open` only those not cleared up."""
     found = select(Finding).where(payout_findings.c.payout_id == payout_id)
     if is_open:
         found = found.where(payout_findings.c.resolved_at.is_(None))

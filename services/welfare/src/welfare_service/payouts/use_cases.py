@@ -175,10 +175,14 @@ async def hand_over(session: WriteSession, unit: UUID, successor: UUID, path: st
 async def instructions_file(
     session: WriteSession, caller: Caller, ring: KeyRing, payout_id: UUID
 ) -> tuple[Payout, bytes]:
-    """The file for the bank, with account numbers: audited. Raises Conflict for a batch that is over."""
+    """The file for the bank, with account numbers: audited. Raises Conflict for a batch that is over, or with the bank already:
+    what its interface was given, nobody may hand over a second time.
+    """
     payout = await _locked(session, caller, payout_id)
     if payout.state not in {PayoutState.DRAFT, PayoutState.SENT}:
         raise Conflict("payout-not-in-state")
+    if payout.state is PayoutState.SENT and payout.channel is Channel.BANK:
+        raise Conflict("payout-line-under-way")
     lines = [
         line
         for line in await repository.lines(session, payout.id)
