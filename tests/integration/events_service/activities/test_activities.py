@@ -94,6 +94,8 @@ async def test_a_plan_comes_back_with_a_reason_and_waits_on_the_work_list(ground
         ({"registration_closes_at": "2026-03-16T00:00:00Z"}, "registration_closes_at"),
         ({"registration_closes_at": "2027-03-16T00:00:00Z"}, "registration_closes_at"),
         ({"registration_opens_at": "2026-03-16T00:00:00"}, "body/registration_opens_at"),
+        ({"registration_opens_at": "0001-01-01T00:00:00+14:00"}, "body/registration_opens_at"),
+        ({"registration_closes_at": "9999-12-31T23:59:59-14:00"}, "body/registration_closes_at"),
         ({"audience": {"min_age": 40, "max_age": 30}}, "audience/max_age"),
         ({"audience": {"min_age": -1}}, "body/audience/min_age"),
         ({"audience": {"genders": ["x"]}}, "body/audience/genders/0"),
@@ -106,6 +108,13 @@ async def test_bad_plans_name_the_field(ground: Ground, changes: dict[str, Any],
     await ground.call("POST", "/activities", by=organiser, json=body, expect=201)
     refused = await ground.call("POST", "/activities", by=organiser, json=body | changes, expect=422)
     assert field in [problem["path"] for problem in refused["problems"]]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_list_ends_where_calendars_do(ground: Ground, moment: str) -> None:
+    organiser = await ground.user("organiser", await ground.unit())
+    for name in ("starts_from", "starts_to"):
+        await ground.call("GET", "/activities", by=organiser, params={name: moment}, expect=422)
 
 
 async def test_units_of_audience_and_quotas_lie_below_the_organiser(ground: Ground) -> None:

@@ -5,7 +5,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response, status
-from pydantic import AwareDatetime
 
 from events_service.activities import repository, use_cases
 from events_service.activities.domain import Activity
@@ -15,6 +14,7 @@ from events_service.activities.schemas import (
     AmendBody,
     DraftBody,
     EntryView,
+    Moment,
     PlanBody,
     ReasonBody,
     sessions_of,
@@ -50,8 +50,8 @@ async def list_activities(
     ring: Keys,
     organisation: Annotated[UUID | None, Query(description="this unit and all below it")] = None,
     stage: ActivityStage | None = None,
-    starts_from: Annotated[AwareDatetime | None, Query(description="takes place at or after")] = None,
-    starts_to: Annotated[AwareDatetime | None, Query(description="takes place before")] = None,
+    starts_from: Annotated[Moment | None, Query(description="takes place at or after")] = None,
+    starts_to: Annotated[Moment | None, Query(description="takes place before")] = None,
 ) -> Page[ActivityView]:
     """Activities of a subtree, by place in the tree."""
     within = await subtrees(session, caller, Action.ACTIVITY_READ, organisation)

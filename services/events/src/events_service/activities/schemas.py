@@ -1,6 +1,6 @@
 """Bodies of requests and replies about activities. Unknown fields are refused: nobody sets a stage or an approver by body."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -28,13 +28,17 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 Seats = Annotated[int, Field(strict=True, ge=0, le=MAX_CAPACITY)]
 Capacity = Annotated[int, Field(strict=True, ge=1, le=MAX_CAPACITY)]
 Age = Annotated[int, Field(strict=True, ge=0, le=150)]
+#: Within what a calendar can reckon with, whatever the offset.
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), le=datetime(2199, 12, 31, tzinfo=UTC))
+]
 
 
 class SessionBody(Body):
     """One meeting; `place` if it is elsewhere than the activity."""
 
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
+    starts_at: Moment
+    ends_at: Moment
     place: Line | None = None
 
 
@@ -68,8 +72,8 @@ class PlanBody(Body):
     mode: AdmissionMode = AdmissionMode.FIRST_COME
     capacity: Capacity
     quotas: list[QuotaBody] = Field([], max_length=MAX_QUOTAS)
-    registration_opens_at: AwareDatetime
-    registration_closes_at: AwareDatetime
+    registration_opens_at: Moment
+    registration_closes_at: Moment
 
     def plan(self, organisation_id: UUID) -> Plan:
         """The plan of an activity of this unit."""
