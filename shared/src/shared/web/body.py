@@ -101,19 +101,19 @@ class StrictRequest(Request):
         """SHA-256 of what was sent, equal for an honest repetition.
 
         Of a form, its fields (the boundary differs between repetitions). Of a body that the route streams by itself, only the
-        headers that describe it: reading it here would take memory without bound.
+        headers that describe it: reading it here would take memory without bound. Raises BadRequest.
         """
         digest = hashlib.sha256(self.scope["query_string"] + b"\0")
         if self._form is not None:
             for name, value in self._form.multi_items():
-                digest.update(name.encode() + b"\0")
+                digest.update(_text(name) + b"\0")
                 if isinstance(value, UploadFile):
-                    digest.update((value.filename or "").encode() + b"\0")
+                    digest.update(_text(value.filename or "") + b"\0")
                     while chunk := await value.read(_CHUNK):
                         digest.update(chunk)
                     await value.seek(0)
                 else:
-                    digest.update(value.encode())
+                    digest.update(_text(value))
                 digest.update(b"\0")
         elif hasattr(self, "_body"):
             digest.update(self._body)
@@ -121,3 +121,11 @@ class StrictRequest(Request):
             for name in ("content-type", "content-length", "content-digest"):
                 digest.update(self.headers.get(name, "").encode() + b"\0")
         return digest.digest()
+
+
+def _text(part: str) -> bytes:
+    """A text of a form, in UTF-8: the charset that a client names may stand for half a character."""
+    try:
+        return part.encode()
+    except UnicodeEncodeError:
+        raise BadRequest("request-malformed") from None

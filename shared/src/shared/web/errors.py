@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -180,6 +180,9 @@ class CatchAll:
 
         try:
             await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            # Hung up in the middle of the body: no defect, and nobody to answer.
+            return
         except Exception as error:
             refusal = refusal_of(error)
             if refusal is None:
