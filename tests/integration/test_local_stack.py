@@ -314,10 +314,13 @@ def test_servers_that_the_user_names_are_used_instead(
 
 @pytest.mark.timeout(60)
 def test_a_start_that_fails_leaves_nothing_running(stack: Layout) -> None:
-    with pytest.raises(LocalStackError, match="local-no-service: name nonesuch"):
+    with pytest.raises(LocalStackError, match=r"local-no-start: log .*supervisor\.log"):
         control.up(stack, services=("nonesuch",))
     failed = control.status(stack)
-    assert (failed.phase, failed.error) == ("failed", Failure("local-no-service", {"name": "nonesuch"}))
+    assert (failed.phase, failed.error) == (
+        "failed",
+        Failure("local-no-start", {"log": str(stack.supervisor_log)}),
+    )
     assert not marked(MARK_VARIABLE, str(stack.root))
 
 
