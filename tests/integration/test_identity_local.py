@@ -182,6 +182,9 @@ async def test_the_login_page_names_every_user_in_both_languages_and_escapes(htt
     [
         {"redirect_uri": "https://elsewhere.example/steal"},
         {"redirect_uri": "http://127.0.0.1.elsewhere.example/"},
+        {"redirect_uri": "http://[::1].elsewhere.example/"},
+        {"redirect_uri": "http://[::1/"},
+        {"redirect_uri": "http://elsewhere.example\\@127.0.0.1/"},
         {"client_id": "another"},
     ],
 )
