@@ -88,13 +88,14 @@ async def test_who_sees_a_place_hears_of_its_changes_and_nobody_else(
 
 
 @pytest.mark.usefixtures("fed")
+@pytest.mark.parametrize("last", ["7", "9" * 5000, "x"])
 async def test_a_client_that_comes_back_is_told_to_read_anew(
-    gateway: httpx.AsyncClient, issuer: Issuer
+    gateway: httpx.AsyncClient, issuer: Issuer, last: str
 ) -> None:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(on_a_port(gateway._transport.app))  # type: ignore[attr-defined]
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
-        again = issuer.headers("province") | {"Last-Event-ID": "7"}
+        again = issuer.headers("province") | {"Last-Event-ID": last}
         follower = await follow(stack, client, PROVINCE, again)
         assert await follower.next_event() == "reload"
 

@@ -1,5 +1,6 @@
 """`GET /api/v1/organisations/{id}/live`: server-sent events that say "read the dashboard again"."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
@@ -19,6 +20,8 @@ from shared.web.session import database_of
 router = api_router("/api/v1/organisations", "views")
 
 _HEARTBEAT_SECONDS = 15
+#: Of an event, as this service gives it; what else a client sends is no number.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 #: A stream that is open says nothing longer than this to whose token or post has ended (S4 asks for 60 s in all).
 RECHECK_SECONDS = 20.0
 
@@ -55,7 +58,7 @@ async def follow(
         return True
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        number = int(last_event_id) + 1 if last_event_id and last_event_id.isdecimal() else 0
+        number = int(last_event_id) + 1 if last_event_id and _NUMBER.fullmatch(last_event_id) else 0
         if last_event_id is not None:
             yield ServerSentEvent(event="reload", data=str(organisation_id), id=str(number))
         async for news in hub.changes(subscriber, RECHECK_SECONDS):
