@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 from starlette.types import Message
 
 from shared.web import body as body_module
 from shared.web.app import create_app
+from shared.web.errors import CatchAll
 from shared.web.paging import seal_cursor
 from tests.integration.web.conftest import Service
 
@@ -289,8 +291,6 @@ async def test_the_api_description_shows_problems_and_the_bearer_scheme(service:
 
 
 async def test_a_reply_that_has_begun_is_not_followed_by_a_problem() -> None:
-    from shared.web.errors import CatchAll
-
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("half-way")
@@ -303,3 +303,20 @@ async def test_a_reply_that_has_begun_is_not_followed_by_a_problem() -> None:
     with pytest.raises(RuntimeError, match="half-way"):
         await CatchAll(broken)({"type": "http", "headers": []}, None, send)  # type: ignore[arg-type]
     assert len(sent) == 1
+
+
+async def test_a_client_that_hangs_up_in_the_body_is_no_defect(caplog: pytest.LogCaptureFixture) -> None:
+    async def reading(scope: Any, receive: Any, send: Any) -> None:
+        await Request(scope, receive).body()
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with caplog.at_level(logging.ERROR):
+        await CatchAll(reading)({"type": "http", "headers": []}, receive, send)
+    assert (sent, caplog.records) == ([], [])
