@@ -183,7 +183,7 @@ async def _rebuild(here: Installation) -> int:
         env=here.whole_environment("gateway"),
         stdout=asyncio.subprocess.DEVNULL,
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         return await process.wait()
 
 
