@@ -47,7 +47,9 @@ class MembershipClient:
 
     def __init__(self, base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """`transport` is for tests; else it goes over the network."""
-        self._client = httpx.AsyncClient(base_url=base_url, timeout=DEADLINE, transport=transport)
+        self._client = httpx.AsyncClient(
+            base_url=base_url, timeout=DEADLINE, transport=transport, trust_env=False
+        )
 
     async def close(self) -> None:
         """Close all connections."""
