@@ -51,8 +51,7 @@ async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @asynccontextmanager
 async def on_a_port(app: ASGIApp) -> AsyncIterator[str]:
     """An application served on a port of its own; its address. Whoever made it runs its lifespan."""
-    # The logging of this process belongs to pytest, and to the tests of logging.
-    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off")
+    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", access_log=False)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn sets a flag

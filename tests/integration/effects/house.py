@@ -24,6 +24,7 @@ from shared.messaging.worker import WorkerSetup
 from shared.settings import ServiceSettings
 from shared.testing.clock import StoppedClock
 from shared.testing.waiting import eventually
+from shared.web.caller import POSTS_STALE
 from tests.integration.membership.members.people import admitted, number
 from tests.support.membership import ROOT_ADMIN, Federation
 from tests.support.tokens import ISSUER, Issuer
@@ -159,13 +160,13 @@ class House:
 
     async def fresh(self) -> None:
         """Wait until every replica of posts says how fresh it is: before that nothing is approved."""
-        known = "SELECT FROM consumer_freshness WHERE consumer = $1 AND as_of > now() - interval '20 seconds'"
+        known = "SELECT FROM consumer_freshness WHERE consumer = $1 AND as_of > now() - $2::interval"
         for service in FOLLOWERS:
 
             async def is_fresh(service: str = service) -> bool:
-                return bool(await self.rows(service, known, f"{service}.directory"))
+                return bool(await self.rows(service, known, f"{service}.directory", POSTS_STALE / 2))
 
-            await eventually(is_fresh, timeout=2 * _DEADLINE)
+            await eventually(is_fresh, timeout=4 * _DEADLINE)
 
     async def listening(self) -> None:
         """Wait until the consumers of effects know where they stand: a new one hears nothing of what was said before."""

@@ -27,8 +27,13 @@ def stream() -> Iterator[io.StringIO]:
     """Everything that is logged, and the logging of pytest put back afterwards."""
     root, stream = logging.getLogger(), io.StringIO()
     before = (root.handlers[:], root.level)
+    # Tests that serve an application in this process silence uvicorn.
+    served = logging.getLogger("uvicorn.error")
+    silenced = served.level
+    served.setLevel(logging.NOTSET)
     logs.configure_logs("membership", "DEBUG", stream)
     yield stream
+    served.setLevel(silenced)
     root.handlers[:], level = before
     root.setLevel(level)
     logging.captureWarnings(capture=False)
