@@ -9,6 +9,7 @@ import pytest
 
 from events_service.activities import repository
 from events_service.activities.plan import Candidate
+from events_service.registrations import joining
 from shared.contracts.membership import Role
 from shared.database.scope import Scope
 from tests.support.events import Ground
@@ -50,6 +51,31 @@ async def test_a_repetition_gives_the_first_reply_and_no_second_place(ground: Gr
     await ground.call("POST", path, by=f"user-{one}", json=body, key="a-key-of-mine", expect=403)
     assert len(await ground.statuses(activity)) == 2
     assert await ground.events(first["id"]) == [("registration.registered.v1", 1)]
+
+
+@pytest.mark.parametrize("by_organiser", [False, True])
+async def test_what_was_in_the_way_a_moment_ago_is_no_refusal(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, *, by_organiser: bool
+) -> None:
+    """The member is heard of between the statement that found nobody and the look for the reason."""
+    unit = await ground.unit()
+    activity, organiser = await ground.activity(unit, capacity=1)
+    [member] = await ground.members(unit)
+    asked = []
+    real = joining._reply
+
+    async def late(hot: Any, registering: Any) -> Any:
+        asked.append(hot)
+        if len(asked) == 1:
+            registering.close()
+            return None
+        return await real(hot, registering)
+
+    monkeypatch.setattr(joining, "_reply", late)
+    by, body = (organiser, {"member_id": member}) if by_organiser else (f"user-{member}", {})
+    path = f"/activities/{activity}/registrations"
+    registered = await ground.call("POST", path, by=by, json=body, expect=201)
+    assert (registered["status"], len(asked)) == ("confirmed", 2)
 
 
 async def test_parallel_twins_have_one_effect(ground: Ground) -> None:

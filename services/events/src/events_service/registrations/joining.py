@@ -129,6 +129,10 @@ REGISTER_ONESELF: Final = _statement(_OWN)
 REGISTER_MEMBER: Final = _statement(_FOR_MEMBER)
 
 
+#: What was in the way may have gone when it is looked for: a member who is admitted just then, say. Then it is asked once more.
+_TRIES: Final = 2
+
+
 async def _register_all(
     place: tuple[Database, UUID], choosing: Sequence[Choosing]
 ) -> Sequence[Response | None]:
@@ -141,12 +145,14 @@ _TOGETHER: Final = Gathering(_register_all)
 
 async def register_oneself(hot: HotCall, by: By, activity_id: UUID) -> Response:
     """Ask for a seat for the caller. Raises what `_explain` says."""
-    response = await _reply(hot, _TOGETHER.ask((hot.database, activity_id), _choosing(hot, by, activity_id)))
-    if response is not None:
-        return response
-    async with hot.database.read(hot.scope) as session:
-        member = await own_member(session, hot.caller)
-        await _explain(session, by, await activities.get(session, activity_id), member.id)
+    for _ in range(_TRIES):
+        choosing = _choosing(hot, by, activity_id)
+        response = await _reply(hot, _TOGETHER.ask((hot.database, activity_id), choosing))
+        if response is not None:
+            return response
+        async with hot.database.read(hot.scope) as session:
+            member = await own_member(session, hot.caller)
+            await _explain(session, by, await activities.get(session, activity_id), member.id)
     raise Unavailable("database-busy", retry_after=1)
 
 
@@ -165,13 +171,14 @@ async def register_member(
         [response] = await REGISTER_MEMBER.run(hot.database, hot.scope, choosing, *shared)
         return response
 
-    response = await _reply(hot, alone())
-    if response is not None:
-        return response
-    async with hot.database.read(hot.scope) as session:
-        activity = await activities.get(session, activity_id)
-        hot.caller.require(Action.REGISTRATION_CHANGE, activity.path)
-        await _explain(session, by, activity, member_id)
+    for _ in range(_TRIES):
+        response = await _reply(hot, alone())
+        if response is not None:
+            return response
+        async with hot.database.read(hot.scope) as session:
+            activity = await activities.get(session, activity_id)
+            hot.caller.require(Action.REGISTRATION_CHANGE, activity.path)
+            await _explain(session, by, activity, member_id)
     raise Unavailable("database-busy", retry_after=1)
 
 
