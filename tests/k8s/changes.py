@@ -17,12 +17,9 @@ BAD_IMAGE: Final = "unionhall/gateway:none"
 _COOL_DOWN: Final = 35
 #: As the worker's role, which asks for the job and looks after it.
 _ASKED: Final = "INSERT INTO jobs (id, kind, payload) VALUES (uuidv7(), 'keys.rotate', '{}') RETURNING id"
+#: Rows of a roster keep the key that they came with, for 30 days: so long an installation keeps the old key.
 _WRAPPED: Final = {
-    "membership": (
-        "members.data_key_wrapped",
-        "roster_imports.file_key_wrapped",
-        "roster_rows.data_key_wrapped",
-    ),
+    "membership": ("members.data_key_wrapped", "roster_imports.file_key_wrapped"),
     "welfare": (
         "dossiers.data_key_wrapped",
         "dossier_persons.data_key_wrapped",

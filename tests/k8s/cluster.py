@@ -34,7 +34,6 @@ IMAGES: Final = tuple(f"unionhall/{service}:{version}" for version in (VERSION, 
 SERVERS: Final = ("postgres:18", "apache/kafka:4.3.1")
 #: What has to be done before a process of the product is of use.
 FIRST: Final = "app.kubernetes.io/component notin (http,worker)"
-OURS: Final = "app.kubernetes.io/part-of=unionhall"
 #: Seconds for pods to come up; a token of the test's issuer lives for TOKEN_SECONDS and is used for half of them.
 PATIENCE: Final = 300
 TOKEN_SECONDS: Final = 600
@@ -180,10 +179,12 @@ class Cluster:
         self.kubectl("rollout", "status", name, f"--timeout={PATIENCE}s")
 
     def restart(self) -> None:
-        """All processes of the product, one after the other, as the book says after a change of secrets."""
-        self.kubectl("rollout", "restart", "deployment", "--selector", OURS)
+        """All processes of the product, one Deployment after the other, as the runbook says after a change of keys."""
         for name in self.deployments():
+            self.kubectl("rollout", "restart", name)
             self.rolled_out(name)
+        # Those that were told to end still answer, and seal, with the keys that they have.
+        until(self._none_is_ending, "the processes of before have ended")
 
     def bootstrap(self) -> str:
         """The first administrator, as the book says; the id of the top unit."""
@@ -228,6 +229,9 @@ class Cluster:
         data = {"keys.json": json.dumps(ring)}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": data}
         self.kubectl("apply", "-f", "-", given=json.dumps(secret))
+
+    def _none_is_ending(self) -> bool:
+        return not [pod for pod in self.get("pods")["items"] if "deletionTimestamp" in pod["metadata"]]
 
     def evict(self, pod: str) -> bool:
         """Ask for a pod's eviction as `kubectl drain` does; whether it was granted. Raises ClusterFailed for any other answer."""
