@@ -29,7 +29,7 @@ async def pay(crowd: Crowd, frame: Frame) -> int:
     county.sort(key=lambda one: not one["account_masked"].endswith((REFUSED, LOST)))
     await _set_faults({"refuse_ending": REFUSED, "forget_ending": LOST})
     try:
-        await together(
+        made = await together(
             [
                 _payout(crowd, frame.units[COUNTY], _most(county), "treasurer", "treasurer-city"),
                 _payout(crowd, city, _most(others), "treasurer-city", "treasurer-province"),
@@ -38,9 +38,9 @@ async def pay(crowd: Crowd, frame: Frame) -> int:
     finally:
         await _set_faults({})
     left = others[len(_most(others)) :]
-    await _payout(crowd, city, left[: len(left) // 3], "treasurer-city", None)
+    made.append(await _payout(crowd, city, left[: -(-len(left) // 3)], "treasurer-city", None))
     await _acknowledge(crowd, city)
-    return 3
+    return sum(made)
 
 
 async def _approved(crowd: Crowd, unit: str) -> list[dict[str, Any]]:
@@ -53,15 +53,15 @@ def _most(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def _payout(
     crowd: Crowd, unit: str, cases: Sequence[dict[str, Any]], preparer: str, sender: str | None
-) -> None:
-    """A batch; without a sender it stays prepared."""
+) -> bool:
+    """A batch; without a sender it stays prepared. Whether there was anything to pay."""
     if not cases:
-        return
+        return False
     body = {"organisation_id": unit, "case_ids": [one["id"] for one in cases]}
     payout = (await crowd.post(preparer, "/api/v1/payouts", body)).document
     address = f"/api/v1/payouts/{payout['id']}"
     if sender is None:
-        return
+        return True
     await crowd.post(sender, f"{address}/sending", {"channel": "bank"}, version=payout["version"])
     lost = sum(one["account_masked"].endswith(LOST) for one in cases)
     deadline = time.monotonic() + _PATIENCE
@@ -69,7 +69,7 @@ async def _payout(
         lines = await crowd.all(sender, f"{address}/lines", 1000)
         answered = sum(line["state"] in {"paid", "failed"} for line in lines)
         if answered == len(lines) - lost:
-            return
+            return True
         if time.monotonic() > deadline:
             give_up("demo-bank-silent")
         await asyncio.sleep(_LOOK)
