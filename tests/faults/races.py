@@ -52,7 +52,7 @@ _READ_THEN_WRITE = """
           AND b.reserved_fen + reserved >= 0 AND b.paid_fen + paid >= 0
           AND b.reserved_fen + reserved + b.paid_fen + paid <= b.allocated_fen + allocated;
         IF NOT FOUND THEN RETURN; END IF;
-        PERFORM pg_sleep(0.02);
+        PERFORM pg_sleep(0.1);
         RETURN QUERY UPDATE public.budgets AS b SET
             allocated_fen = seen.allocated_fen + allocated,
             reserved_fen = seen.reserved_fen + reserved,
