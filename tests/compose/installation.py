@@ -6,22 +6,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 
 from local_stack.processes import free_port
-from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer, Signed
 
 ADMINISTRATOR = "compose-administrator"
 FILES = ("docker-compose.yml", "tests/compose/identity.yml")
-#: Less than a token of the test's issuer lives.
-TOKEN_SECONDS = 200
 #: Whole lines of a container's log that are shown when something fails.
 LOG_LINES = "40"
 BUILT = "--built"
@@ -62,22 +60,6 @@ def engine_answers() -> bool:
         return False
     asked = ([DOCKER, "version"], [DOCKER, "compose", "version"])
     return all(subprocess.run(ask, capture_output=True, check=False).returncode == 0 for ask in asked)
-
-
-class Token(httpx.Auth):
-    """A token of the test's own issuer, a new one before it ends."""
-
-    def __init__(self, issuer: Issuer, subject: str) -> None:
-        self._issuer, self._subject = issuer, subject
-        self._token, self._until = "", 0.0
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Called by the client."""
-        if time.monotonic() > self._until:
-            self._token = self._issuer.token_for(self._subject)
-            self._until = time.monotonic() + TOKEN_SECONDS
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
 
 
 @dataclass
@@ -170,6 +152,20 @@ class Composed:
         )  # fmt: skip
         return said.strip().splitlines()[-1]
 
+    def program(self, service: str, module: str) -> str:
+        """What a program of a service's worker prints, which may end with 1."""
+        return self.compose(
+            "run", "--rm", "--no-deps", "-T", "--entrypoint", "sh", f"{service}-worker",
+            "-c", f"python -m {module} || [ $? = 1 ]", timeout=300,
+        )  # fmt: skip
+
+    def answers(self, service: str, paths: Sequence[str]) -> Sequence[tuple[int, str]]:
+        """Status and text of what a service's HTTP process answers the administrator, inside."""
+        headers = {"Authorization": f"Bearer {self.issuer.token_for(ADMINISTRATOR)}"}
+        at = f"http://{service}:8080"
+        asked = [{"method": "GET", "url": f"{at}{path}", "headers": headers} for path in paths]
+        return [(one.status, one.text) for one in self.inside(*asked)]
+
     def inside(self, *requests: dict[str, Any], service: str = "membership") -> list[Reply]:
         """Replies to requests that come from within the project's network, in their order."""
         words = ("exec", "-T", service, "python", "-c", ASK)
@@ -183,7 +179,9 @@ class Composed:
     def user(self, subject: str) -> httpx.AsyncClient:
         """A client of the gateway, signed in by the test's own issuer."""
         url = f"http://127.0.0.1:{self.port}/api/v1"
-        return httpx.AsyncClient(base_url=url, auth=Token(self.issuer, subject), trust_env=False, timeout=30)
+        return httpx.AsyncClient(
+            base_url=url, auth=Signed(partial(self.issuer.token_for, subject)), trust_env=False, timeout=30
+        )
 
     def containers(self) -> list[dict[str, Any]]:
         """What `docker inspect` says of every container of the project."""

@@ -11,20 +11,22 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import yaml
 
+from tests.compose.installation import ASK
 from tests.k8s import identity
 from tests.k8s.manifests import ROOT, Document
 from tests.k8s.references import SERVICES
 from tests.k8s.tools import BUILD
-from tests.support.tokens import AUDIENCE, ISSUER, Issuer
+from tests.support.tokens import AUDIENCE, ISSUER, Issuer, Signed
 
 GATEWAY: Final = os.environ.get("K8S_GATEWAY", "http://127.0.0.1:30800")
 ADMINISTRATOR: Final = "k8s-administrator"
@@ -34,9 +36,8 @@ IMAGES: Final = tuple(f"unionhall/{service}:{version}" for version in (VERSION, 
 SERVERS: Final = ("postgres:18", "apache/kafka:4.3.1")
 #: What has to be done before a process of the product is of use.
 FIRST: Final = "app.kubernetes.io/component notin (http,worker)"
-#: Seconds for pods to come up; a token of the test's issuer lives for TOKEN_SECONDS and is used for half of them.
+#: Seconds for pods to come up.
 PATIENCE: Final = 300
-TOKEN_SECONDS: Final = 600
 KUBECTL: Final = shutil.which("kubectl") or "kubectl"
 #: Connections are kept for less time than servers keep them, as careful clients do.
 _LIMITS: Final = httpx.Limits(keepalive_expiry=2)
@@ -79,23 +80,6 @@ class Counting(httpx.AsyncHTTPTransport):
                 f"{request.method} {request.url.path}: {response.status_code} {code}"
             )
         return response
-
-
-class Signed(httpx.Auth):
-    """A token under the key that the issuer signs with now."""
-
-    def __init__(self, cluster: "Cluster", subject: str) -> None:
-        self._cluster, self._subject = cluster, subject
-        self._token, self._key, self._until = "", "", 0.0
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Called by the client."""
-        if self._key != self._cluster.signs_with or time.monotonic() > self._until:
-            self._key = self._cluster.signs_with
-            self._token = self._cluster.token(self._subject)
-            self._until = time.monotonic() + TOKEN_SECONDS / 2
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
 
 
 @dataclass
@@ -196,17 +180,34 @@ class Cluster:
 
     def token(self, subject: str) -> str:
         """Signed with the issuer's key of now."""
-        until = int(time.time()) + TOKEN_SECONDS
         if self.signs_with == "RS256":
-            return self.issuer.token_for(subject, exp=until)
-        key, header = self.issuer.curve_key, {"kid": "test-ec"}
-        return self.issuer.token_for(subject, key=key, algorithm="ES256", headers=header, exp=until)
+            return self.issuer.token_for(subject)
+        header = {"kid": "test-ec"}
+        return self.issuer.token_for(subject, key=self.issuer.curve_key, algorithm="ES256", headers=header)
 
     def user(self, subject: str) -> httpx.AsyncClient:
         """A client of the gateway, signed in by the test's own issuer."""
         return httpx.AsyncClient(
-            base_url=f"{GATEWAY}/api/v1", auth=Signed(self, subject), timeout=30, transport=Counting(self)
+            base_url=f"{GATEWAY}/api/v1",
+            auth=Signed(partial(self.token, subject)),
+            timeout=30,
+            transport=Counting(self),
         )
+
+    def program(self, service: str, module: str) -> str:
+        """What a program in a service's worker prints, which may end with 1."""
+        words = ["exec", f"deploy/{service}-worker", "--", "sh", "-c", f"python -m {module} || [ $? = 1 ]"]
+        return self.kubectl(*words)
+
+    def answers(self, service: str, paths: Sequence[str]) -> Sequence[tuple[int, str]]:
+        """Status and text of what a service answers the administrator in a pod of its own: nobody else reaches it."""
+        headers = {"Authorization": f"Bearer {self.token(ADMINISTRATOR)}"}
+        at = "http://127.0.0.1:8080"
+        asked = [{"method": "GET", "url": f"{at}{path}", "headers": headers} for path in paths]
+        words = ["exec", "-i", f"deploy/{service}-http", "--", "python", "-c", ASK]
+        return [
+            (status, text) for status, text, _ in json.loads(self.kubectl(*words, given=json.dumps(asked)))
+        ]
 
     def pods(self, *labels: str) -> list[Document]:
         """Pods with these labels that nobody told to end."""

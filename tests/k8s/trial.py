@@ -21,12 +21,13 @@ import httpx
 from shared.testing.waiting import eventually
 from tests.compose import smoke
 from tests.faults.office import opened_office
-from tests.k8s import books, changes
+from tests.k8s import changes
 from tests.k8s.cluster import ADMINISTRATOR, GATEWAY, NEXT, PATIENCE, Cluster, answers, installed, overlay
 from tests.k8s.half_way import migration_fails_half_way
 from tests.k8s.manifests import ROOT
 from tests.k8s.work import Work
 from tests.support.tokens import ISSUER
+from tests.support.verifying import breaches
 
 REPORT: Final = ROOT / "build/k8s.json"
 #: A change to the cluster that returns when all is well again.
@@ -126,7 +127,7 @@ class Trial:
                 "registrations": 1 + work.registered,
             }
             assert counted == expected, f"acknowledged {expected}, found {counted}"
-            found = await asyncio.to_thread(books.breaches, self.cluster)
+            found = await asyncio.to_thread(breaches, self.cluster, PATIENCE)
             assert not found, found
         except (AssertionError, subprocess.SubprocessError) as trouble:
             problem = _told(trouble)

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from tests.faults.insisting import Refused
@@ -45,31 +46,27 @@ class Work:
         self._idle.append(member)
 
     async def _ask_for_aid(self) -> None:
-        if not self._helpless:
-            return
-        member = self._helpless.popleft()
-        try:
-            await self.office.case(member)
-        except Refused as refusal:
-            # The broker may be away for longer than an office waits; he asks again.
-            if refusal.status not in _UNKNOWN:
-                raise
-            self._helpless.append(member)
-        else:
-            self.helped += 1
+        self.helped += await self._served(self._helpless, self.office.case)
 
     async def _register(self) -> None:
-        if not self._idle:
-            return
-        member = self._idle.popleft()
+        self.registered += await self._served(self._idle, partial(self.office.register, self.activity))
+
+    async def _served(self, waiting: deque[Any], serve: Callable[[Any], Awaitable[object]]) -> bool:
+        """Whether somebody was served. Who is refused because a replica has not heard of him yet waits again.
+
+        The broker may be away for longer than an office waits.
+        """
+        if not waiting:
+            return False
+        member = waiting.popleft()
         try:
-            await self.office.register(self.activity, member)
+            await serve(member)
         except Refused as refusal:
             if refusal.status not in _UNKNOWN:
                 raise
-            self._idle.append(member)
-        else:
-            self.registered += 1
+            waiting.append(member)
+            return False
+        return True
 
     async def _look(self) -> None:
         path = f"/organisations/{self.office.unit}/dashboard"

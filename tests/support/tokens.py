@@ -2,8 +2,10 @@
 
 import base64
 import time
+from collections.abc import Callable, Generator
 from typing import Any
 
+import httpx
 import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -68,6 +70,18 @@ class Issuer:
     def headers(self, subject: str) -> dict[str, str]:
         """The Authorization header of a signed-in user."""
         return {"Authorization": f"Bearer {self.token_for(subject)}"}
+
+
+class Signed(httpx.Auth):
+    """Signs in for each request, as keys and subjects are at that moment."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Called by the client."""
+        request.headers["Authorization"] = f"Bearer {self._token()}"
+        yield request
 
 
 def assembled(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
