@@ -1,8 +1,6 @@
 """The verbs for officers, against a gateway that writes down what it is asked."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -11,19 +9,17 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from local_stack.users import demo_user
-from unionhall_cli import federation as federation_module
+from tests.unit.cli.conftest import Serve
 from unionhall_cli import output
-from unionhall_cli.federation import Federation
 from unionhall_cli.main import app
-from unionhall_cli.office import aggregate, payouts
+from unionhall_cli.office import payouts
 from welfare_service.payouts.domain import MAX_LINES
 
 ID = "01a1fea9-6506-7198-a008-defad0833c68"
-Handler = Callable[[httpx.Request], httpx.Response]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
+def asked(serve: Serve) -> list[httpx.Request]:
     """What the gateway was asked; every case stands at version 7."""
     requests: list[httpx.Request] = []
 
@@ -36,23 +32,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
             return httpx.Response(200, json=page | {"next_cursor": None})
         return httpx.Response(200, json={"id": ID, "stage": "approved", "approved_fen": 123_456})
 
-    serve(monkeypatch, answer)
+    serve(answer)
     return requests
-
-
-def serve(monkeypatch: pytest.MonkeyPatch, answer: Handler) -> None:
-    """Let `answer` be the gateway; nobody signs in."""
-    monkeypatch.setenv("UNIONHALL_LANG", "en")
-    monkeypatch.setattr(federation_module, "gateway_url", lambda: "http://gateway")
-    monkeypatch.setattr(federation_module, "token", lambda user: user)
-
-    @contextmanager
-    def opened(user: str) -> Iterator[Federation]:
-        api = Federation(user)
-        api._client = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
-        yield api
-
-    monkeypatch.setattr(aggregate, "federation", opened)
 
 
 def test_a_step_carries_the_version_that_stands_and_a_key_of_its_own(asked: list[httpx.Request]) -> None:
@@ -91,7 +72,7 @@ def test_a_demo_user_is_shown_by_name_and_nobody_else(field: str) -> None:
     assert output.shown("id", {"id": officer.subject}) == officer.subject
 
 
-def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_statement_is_shown_to_its_last_entry(serve: Serve) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         first = int(request.url.params.get("cursor", "0"))
         last = min(450, first + int(request.url.params["limit"]))
@@ -106,7 +87,7 @@ def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch)
         cursor = str(last) if last < 450 else None
         return httpx.Response(200, json=page | {"closing": closing, "next_cursor": cursor})
 
-    serve(monkeypatch, answer)
+    serve(answer)
     ran = CliRunner().invoke(app, ["budget", "statement", ID, "--json"])
     shown = json.loads(ran.stdout)
     assert (len(shown["entries"]), shown["opening"]["available_fen"]) == (450, 0)
@@ -134,16 +115,14 @@ def test_a_statement_is_shown_to_its_last_entry(monkeypatch: pytest.MonkeyPatch)
     ],
     ids=["income", "handed-down", "received", "reserved", "paid", "income-reversed"],
 )
-def test_an_entry_says_what_it_moved(
-    monkeypatch: pytest.MonkeyPatch, lines: dict[str, int], moved: str
-) -> None:
+def test_an_entry_says_what_it_moved(serve: Serve, lines: dict[str, int], moved: str) -> None:
     entry = {
         "on": "2026-03-16", "kind": "allocation", "case_id": None, "reason": None, "entry_id": ID,
         "lines": [{"account": name, "amount_fen": amount} for name, amount in lines.items()],
         "after": {"available_fen": 7},
     }  # fmt: skip
     page = {"budget": BUDGET | {"version": 1}, "entries": [entry], "closing": {}, "next_cursor": None}
-    serve(monkeypatch, lambda _: httpx.Response(200, json=page))
+    serve(lambda _: httpx.Response(200, json=page))
     shown = CliRunner().invoke(app, ["budget", "statement", ID]).stdout
     assert moved in [word.strip("·") for word in shown.replace("│", " ").split()]
 
@@ -163,10 +142,10 @@ def test_an_entry_says_what_it_moved(
     ],
 )  # fmt: skip
 def test_a_pipe_of_80_columns_loses_no_column(
-    monkeypatch: pytest.MonkeyPatch, words: list[str], item: dict[str, object]
+    monkeypatch: pytest.MonkeyPatch, serve: Serve, words: list[str], item: dict[str, object]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    serve(monkeypatch, lambda _: httpx.Response(200, json={"items": [item], "next_cursor": None}))
+    serve(lambda _: httpx.Response(200, json={"items": [item], "next_cursor": None}))
     shown = CliRunner().invoke(app, words).stdout
     assert max(map(len, shown.splitlines())) <= 80
     joined = "".join(shown.split())
@@ -190,7 +169,7 @@ def test_a_table_that_just_fits_keeps_its_border_and_its_ids(
     assert sum(line.count("难") for line in lines) == 8
 
 
-def test_who_waits_is_told_how_many_stand_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_is_told_how_many_stand_before(serve: Serve) -> None:
     made = {"id": ID, "activity_id": ID, "status": "waiting", "version": 1}
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -199,7 +178,7 @@ def test_who_waits_is_told_how_many_stand_before(monkeypatch: pytest.MonkeyPatch
         assert request.url.path == f"/api/v1/registrations/{ID}"
         return httpx.Response(200, json=made | {"ahead": 6})
 
-    serve(monkeypatch, answer)
+    serve(answer)
     ran = CliRunner().invoke(app, ["activity", "register", ID, "--json"])
     assert json.loads(ran.stdout) == made | {"ahead": 6}
 
@@ -249,12 +228,12 @@ def test_an_amount_that_is_none_never_reaches_the_gateway(asked: list[httpx.Requ
     assert asked == []
 
 
-def test_a_refusal_says_which_field_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_says_which_field_and_what_to_do(serve: Serve) -> None:
     problem = {
         "detail": "The request has faults.",
         "problems": [{"path": "requested_fen", "code": "amount-over-cap", "detail": "Ask for less."}],
     }
-    serve(monkeypatch, lambda _: httpx.Response(422, json=problem))
+    serve(lambda _: httpx.Response(422, json=problem))
     ran = CliRunner().invoke(app, ["case", "show", ID])
     assert ran.exit_code == 1
     assert "requested_fen: Ask for less." in " ".join(ran.stderr.split())

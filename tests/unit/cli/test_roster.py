@@ -1,17 +1,13 @@
 """The verbs for rosters, against a gateway that refuses a file."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from unionhall_cli import federation as federation_module
-from unionhall_cli import roster
-from unionhall_cli.federation import Federation
+from tests.unit.cli.conftest import Serve
 from unionhall_cli.main import app
 
 ID = "01a1fea9-6506-7198-a008-defad0833c68"
@@ -33,7 +29,7 @@ def looks() -> list[dict[str, object]]:
 
 
 @pytest.fixture(autouse=True)
-def gateway(monkeypatch: pytest.MonkeyPatch, looks: list[dict[str, object]]) -> None:
+def gateway(serve: Serve, looks: list[dict[str, object]]) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/v1/organisations":
             return httpx.Response(200, json=[{"id": ID, "code": "99"}])
@@ -41,17 +37,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch, looks: list[dict[str, object]]) -> 
             return httpx.Response(202, json=UNATTENDED)
         return httpx.Response(200, json=looks.pop() if looks else REFUSED)
 
-    monkeypatch.setenv("UNIONHALL_LANG", "en")
-    monkeypatch.setattr(federation_module, "gateway_url", lambda: "http://gateway")
-    monkeypatch.setattr(federation_module, "token", lambda user: user)
-
-    @contextmanager
-    def opened(user: str) -> Iterator[Federation]:
-        api = Federation(user)
-        api._client = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
-        yield api
-
-    monkeypatch.setattr(roster, "federation", opened)
+    serve(answer)
 
 
 @pytest.mark.parametrize("verb", ["check", "import"])
@@ -86,9 +72,7 @@ def problem(row: int, code: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("state", "told"), [("checked", "why1."), ("undone", "why250.")])
-def test_problems_that_are_not_listed_are_told_of(
-    monkeypatch: pytest.MonkeyPatch, state: str, told: str
-) -> None:
+def test_problems_that_are_not_listed_are_told_of(serve: Serve, state: str, told: str) -> None:
     old = [problem(row, "roster-required") for row in range(1, 201)]
     kept = [problem(row, "roster-undo-changed-since") for row in range(250, 262)]
     counts = dict.fromkeys(("created", "updated", "unchanged"), 0)
@@ -105,13 +89,7 @@ def test_problems_that_are_not_listed_are_told_of(
         cursor = str(after + limit) if after + limit < len(listed) else None
         return httpx.Response(200, json={"items": listed[after : after + limit], "next_cursor": cursor})
 
-    @contextmanager
-    def opened(user: str) -> Iterator[Federation]:
-        api = Federation(user)
-        api._client = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
-        yield api
-
-    monkeypatch.setattr(roster, "federation", opened)
+    serve(answer)
     ran = CliRunner().invoke(app, ["roster", "status", ID])
     assert ran.exit_code == 0, ran.output
     assert ran.stdout.count("Mend it.") == 10
@@ -123,9 +101,7 @@ def test_problems_that_are_not_listed_are_told_of(
 @pytest.mark.parametrize(
     "verb", [["import", ID], ["cancel", ID], ["undo", ID, "--reason", "wrong file"]], ids=lambda verb: verb[0]
 )
-def test_a_step_is_asked_of_the_import_as_it_was_read(
-    monkeypatch: pytest.MonkeyPatch, verb: list[str]
-) -> None:
+def test_a_step_is_asked_of_the_import_as_it_was_read(serve: Serve, verb: list[str]) -> None:
     found = REFUSED | {"state": "checked", "refusal": None, "version": 4}
     asked: list[httpx.Request] = []
 
@@ -135,13 +111,7 @@ def test_a_step_is_asked_of_the_import_as_it_was_read(
             return httpx.Response(412, json={"detail": "It changed meanwhile."})
         return httpx.Response(200, json=found)
 
-    @contextmanager
-    def opened(user: str) -> Iterator[Federation]:
-        api = Federation(user)
-        api._client = httpx.Client(base_url="http://gateway", transport=httpx.MockTransport(answer))
-        yield api
-
-    monkeypatch.setattr(roster, "federation", opened)
+    serve(answer)
     ran = CliRunner().invoke(app, ["roster", *verb])
     assert ran.exit_code == 1
     assert "It changed meanwhile." in ran.stderr
