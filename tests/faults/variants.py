@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import asyncpg
 
+from gateway_service.consumers import DIRECTORY
 from shared.contracts.envelope import Received
 from shared.database.session import WriteSession, driver
 from shared.kernel.crash import crash_point
@@ -237,6 +238,10 @@ def dies_at_sigterm() -> None:
         await until_the_end(*arguments)
 
     async def drop(self: Applier, records: Sequence[Any]) -> None:
+        if self._name == DIRECTORY:
+            # Most of what it reads is not looked for afterwards.
+            await apply(self, records)
+            return
         async with self._database.driver() as connection:
             await move(connection, self._name, self._moves(records))
         if told:
