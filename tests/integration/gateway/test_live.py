@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from uuid import UUID
 
@@ -8,10 +9,12 @@ from sqlalchemy import text
 
 from gateway_service.dashboard.handlers import apply
 from gateway_service.live import api
+from gateway_service.live.hub import MAX_STREAMS
 from shared.database.engine import Database
 from shared.database.scope import Scope
 from shared.directory import replica
 from shared.kernel.ids import new_id
+from shared.testing.waiting import eventually
 from tests.integration.gateway.histories import FIRST_DAY, member_event, organisation_event
 from tests.integration.gateway.test_views import post_event
 from tests.support.service import on_a_port
@@ -33,6 +36,16 @@ async def fed(worker: Database) -> None:
         )
         await apply(session, organisations)
         await session.commit()
+
+
+@pytest.fixture
+async def client(gateway: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
+    """Over a real connection, on which a stream can stay open."""
+    async with (
+        on_a_port(gateway._transport.app) as url,  # type: ignore[attr-defined]
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        yield client
 
 
 class Follower:
@@ -68,11 +81,9 @@ async def change(worker: Database) -> None:
 
 @pytest.mark.usefixtures("fed")
 async def test_who_sees_a_place_hears_of_its_changes_and_nobody_else(
-    gateway: httpx.AsyncClient, issuer: Issuer, worker: Database
+    client: httpx.AsyncClient, issuer: Issuer, worker: Database
 ) -> None:
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(on_a_port(gateway._transport.app))  # type: ignore[attr-defined]
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
         province = await follow(stack, client, PROVINCE, issuer.headers("province"))
         county = await follow(stack, client, COUNTY, issuer.headers("province"))
         other = await follow(stack, client, OTHER, issuer.headers("other"))
@@ -90,11 +101,9 @@ async def test_who_sees_a_place_hears_of_its_changes_and_nobody_else(
 @pytest.mark.usefixtures("fed")
 @pytest.mark.parametrize("last", ["7", "9" * 5000, "x"])
 async def test_a_client_that_comes_back_is_told_to_read_anew(
-    gateway: httpx.AsyncClient, issuer: Issuer, last: str
+    client: httpx.AsyncClient, issuer: Issuer, last: str
 ) -> None:
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(on_a_port(gateway._transport.app))  # type: ignore[attr-defined]
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
         again = issuer.headers("province") | {"Last-Event-ID": last}
         follower = await follow(stack, client, PROVINCE, again)
         assert await follower.next_event() == "reload"
@@ -104,6 +113,7 @@ async def test_a_client_that_comes_back_is_told_to_read_anew(
 @pytest.mark.parametrize("ended", ["token", "post"])
 async def test_an_open_stream_ends_with_the_token_and_with_the_post(
     gateway: httpx.AsyncClient,
+    client: httpx.AsyncClient,
     issuer: Issuer,
     worker: Database,
     monkeypatch: pytest.MonkeyPatch,
@@ -112,8 +122,6 @@ async def test_an_open_stream_ends_with_the_token_and_with_the_post(
     monkeypatch.setattr(api, "RECHECK_SECONDS", 0.2)
     callers = gateway._transport.app.state.callers  # type: ignore[attr-defined]
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(on_a_port(gateway._transport.app))  # type: ignore[attr-defined]
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
         follower = await follow(stack, client, PROVINCE, issuer.headers("province"))
         with pytest.raises(TimeoutError):
             await follower.next_event(1)
@@ -126,3 +134,25 @@ async def test_an_open_stream_ends_with_the_token_and_with_the_post(
             callers._kept.clear()
         with pytest.raises(AssertionError, match="the stream ended"):
             await follower.next_event()
+
+
+@pytest.mark.usefixtures("fed")
+async def test_nobody_holds_more_streams_than_anybody_looks_at(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    again = issuer.headers("province") | {"Last-Event-ID": "7"}
+    address = f"/api/v1/organisations/{PROVINCE}/live"
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_STREAMS):
+            follower = await follow(stack, client, PROVINCE, again)
+            assert await follower.next_event() == "reload"
+        refused = await client.get(address, headers=again)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too-many-streams")
+        # Others are none the poorer.
+        await follow(stack, client, OTHER, issuer.headers("other"))
+
+    async def is_free() -> bool:
+        async with client.stream("GET", address, headers=again) as answer:
+            return answer.status_code == 200
+
+    await eventually(is_free, 10)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from gateway_service.live.hub import LiveHub, Subscriber
+from gateway_service.live.hub import LiveHub
 from shared.database.scope import Scope
 from shared.directory.organisations import path_of_organisation
 from shared.kernel.errors import Forbidden, NotFound, TooMany, Unauthenticated, Unavailable
@@ -35,7 +35,7 @@ async def follow(
 ) -> EventSourceResponse:
     """Events `changed` and `reload`, each with the unit's id alone; a reconnecting client is told to reload at once.
 
-    Of changed figures of aid hear only those who may read cases there.
+    Of changed figures of aid hear only those who may read cases there. 429 for an eleventh stream of a user.
     """
     async with database_of(request).read(Scope(caller.visible_paths())) as session:
         path = await path_of_organisation(session, organisation_id)
@@ -43,7 +43,8 @@ async def follow(
         raise NotFound("not-found")
     caller.require(Action.DASHBOARD_READ, path)
     hub: LiveHub = request.app.state.live
-    subscriber = Subscriber(path, hears_aid=caller.allows(Action.CASE_READ, path))
+    user = (caller.issuer, caller.subject)
+    subscriber = hub.subscriber(user, path, hears_aid=caller.allows(Action.CASE_READ, path))
 
     async def may_go_on() -> bool:
         # As the next request of this client would be judged.

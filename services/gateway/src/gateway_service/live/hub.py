@@ -10,17 +10,22 @@ import asyncpg
 
 from gateway_service.live.repository import AID, CHANNEL
 from shared.database.paths import ancestors
+from shared.kernel.errors import TooMany
 
 #: A subscriber that reads slower than this many changes is told to read everything anew.
 _QUEUE: Final = 100
 _RECONNECT_SECONDS: Final = 2.0
+#: Of one user at one process: more windows than anybody looks at, and too few to leave others without connections.
+MAX_STREAMS: Final = 10
+_RETRY_SECONDS: Final = 20
 EVERYWHERE: Final = "*"
 
 
 @dataclass(eq=False, slots=True)
 class Subscriber:
-    """Who listens at and below `path`. `hears_aid` may change while the stream is open, as rights do."""
+    """A stream of `user` (issuer and subject) at and below `path`. `hears_aid` may change while it is open, as rights do."""
 
+    user: tuple[str, str]
     path: str
     hears_aid: bool
     queue: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
@@ -45,6 +50,12 @@ class LiveHub:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    def subscriber(self, user: tuple[str, str], path: str, *, hears_aid: bool) -> Subscriber:
+        """For a new stream. Raises TooMany when this user has enough of them open."""
+        if sum(one.user == user for one in self._subscribers) >= MAX_STREAMS:
+            raise TooMany("too-many-streams", retry_after=_RETRY_SECONDS)
+        return Subscriber(user, path, hears_aid)
 
     async def changes(self, subscriber: Subscriber, pause: float) -> AsyncIterator[str | None]:
         """Yield "changed" whenever something that the subscriber hears of changed, "reload" when changes may have been missed.
