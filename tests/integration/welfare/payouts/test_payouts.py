@@ -31,14 +31,17 @@ async def test_a_batch_is_prepared_sent_by_another_answered_and_closed(office: O
     assert {line["account_masked"] for line in lines.values()} == {"622************0123"}
     assert {line["state"] for line in lines.values()} == {"pending"}
 
-    file = await office.welfare.send("GET", f"/payouts/{payout['id']}/file", by=office.sender)
+    # Or who prepared the batch could hand it over alone.
+    file_path = f"/payouts/{payout['id']}/file"
+    await office.welfare.refused("payout-not-in-state", 409, "GET", file_path, by=office.sender)
+    sent = await office.send(payout)
+    assert (sent["state"], sent["channel"]) == ("sent", "file")
+    file = await office.welfare.send("GET", file_path, by=office.sender)
     rows = list(csv.DictReader(io.StringIO(file.content.decode("utf-8-sig"))))
     assert {row["instruction_id"] for row in rows} == {line["id"] for line in lines.values()}
     assert {(row["account"], row["name"], row["amount"]) for row in rows} == {(ACCOUNT, "王小明", "300.00")}
     assert file.headers["cache-control"] == "no-store"
 
-    sent = await office.send(payout)
-    assert (sent["state"], sent["channel"]) == ("sent", "file")
     paid, failed, awaited = (lines[str(case)]["id"] for case in case_ids)
     result = await office.result(
         sent,

@@ -15,6 +15,7 @@ from shared.kernel.ids import new_id
 from shared.security.acting import By
 from shared.security.keys import KeyRing, SealBroken
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 from welfare_service.cases import payments as cases
 from welfare_service.cases.domain import AidCase
 from welfare_service.cases.sealing import payee_of
@@ -87,7 +88,7 @@ async def send(
     A batch that the bank's interface did not take may be handed over as a file instead.
     """
     payout = await _locked(session, caller, payout_id)
-    payout.must_be(version)
+    require_version(version, payout.version)
     if channel is Channel.FILE and payout.state is PayoutState.SENT:
         payout.divert(by.issuer, by.subject)
         lines = await repository.lines(session, payout.id)
@@ -108,7 +109,7 @@ async def send(
 async def cancel(session: WriteSession, caller: Caller, by: By, payout_id: UUID, version: int) -> Payout:
     """Take a batch back before it is sent: its cases are approved again, still reserved."""
     payout = await _locked(session, caller, payout_id)
-    payout.must_be(version)
+    require_version(version, payout.version)
     payout.cancel(by.issuer, by.subject, by.at)
     lines = await repository.lines(session, payout.id)
     await repository.reach_cases(session, lines)
@@ -122,7 +123,7 @@ async def cancel(session: WriteSession, caller: Caller, by: By, payout_id: UUID,
 async def close(session: WriteSession, caller: Caller, by: By, payout_id: UUID, version: int) -> Payout:
     """End a batch that the bank has answered for and about which nothing is open."""
     payout = await _locked(session, caller, payout_id)
-    payout.must_be(version)
+    require_version(version, payout.version)
     findings = await repository.findings(session, payout.id, is_open=True, limit=1)
     payout.close(by.issuer, by.subject, by.at, open_findings=bool(findings))
     session.audit("payout.closed", "payout", payout.id, path=payout.path)
@@ -175,13 +176,13 @@ async def hand_over(session: WriteSession, unit: UUID, successor: UUID, path: st
 async def instructions_file(
     session: WriteSession, caller: Caller, ring: KeyRing, payout_id: UUID
 ) -> tuple[Payout, bytes]:
-    """The file for the bank, with account numbers: audited. Raises Conflict for a batch that is over, or with the bank already:
-    what its interface was given, nobody may hand over a second time.
+    """The file for the bank, with account numbers: audited. Raises Conflict for a batch that nobody let go yet, since whoever
+    prepared it could hand it over alone, or that is over, or that the bank's interface was given.
     """
     payout = await _locked(session, caller, payout_id)
-    if payout.state not in {PayoutState.DRAFT, PayoutState.SENT}:
+    if payout.state is not PayoutState.SENT:
         raise Conflict("payout-not-in-state")
-    if payout.state is PayoutState.SENT and payout.channel is Channel.BANK:
+    if payout.channel is Channel.BANK:
         raise Conflict("payout-line-under-way")
     lines = [
         line
