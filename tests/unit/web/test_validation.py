@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from shared.kernel.texts import text
+from shared.web.body import Reason
 from shared.web.validation import problems_of
 
 SECRET = "110101199003070011"
@@ -92,3 +93,11 @@ def test_a_thousand_mistakes_are_not_all_told() -> None:
     with pytest.raises(ValidationError) as wrong:
         Body.model_validate({f"extra{number}": 1 for number in range(1000)})
     assert len(problems_of(wrong.value.errors())) == 100
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\u200b\u2060 \ufeff", "……", "-"])
+def test_what_nobody_can_read_is_no_reason(blank: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(Reason).validate_python(blank)
+    assert [one.code for one in problems_of(refused.value.errors())] == ["field-says-nothing"]
+    assert TypeAdapter(Reason).validate_python(" 材料不全\u200b ") == "材料不全\u200b"

@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import UploadFile
 from starlette.types import Message, Receive
 
@@ -16,6 +17,8 @@ from shared.web.limits import BODY_SECONDS, MAX_BODY, has_nul, is_too_deep
 
 _MAX_BODY_ATTRIBUTE: Final = "_unionhall_max_body"
 _CHUNK: Final = 256 * 1024
+#: Characters of a reason.
+MAX_REASON: Final = 500
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
@@ -23,6 +26,20 @@ class Body(BaseModel):
     """Base of the bodies of requests: a field that is not asked for is refused, and blanks are no text."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+def _legible(reason: str) -> str:
+    if not any(sign.isalnum() for sign in reason):
+        raise PydanticCustomError("field-says-nothing", "no letter and no digit")
+    return reason
+
+
+#: Why something is done, as it stands in the history for good: characters that nobody sees, or dots alone, are no reason.
+Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REASON),
+    AfterValidator(_legible),
+]
 
 
 class BodyTooSlow(DomainError):

@@ -9,9 +9,9 @@ import pytest
 
 from events_service.activities import repository
 from events_service.activities.plan import Candidate
-from events_service.registrations import joining
 from shared.contracts.membership import Role
 from shared.database.scope import Scope
+from shared.web.hot import HotChoice
 from tests.support.events import Ground
 
 
@@ -62,16 +62,13 @@ async def test_what_was_in_the_way_a_moment_ago_is_no_refusal(
     activity, organiser = await ground.activity(unit, capacity=1)
     [member] = await ground.members(unit)
     asked = []
-    real = joining._reply
+    real = HotChoice.run
 
-    async def late(hot: Any, registering: Any) -> Any:
-        asked.append(hot)
-        if len(asked) == 1:
-            registering.close()
-            return None
-        return await real(hot, registering)
+    async def late(self: HotChoice, database: Any, scope: Any, choosing: Any, *shared: Any) -> Any:
+        asked.append(choosing)
+        return [None] if len(asked) == 1 else await real(self, database, scope, choosing, *shared)
 
-    monkeypatch.setattr(joining, "_reply", late)
+    monkeypatch.setattr(HotChoice, "run", late)
     by, body = (organiser, {"member_id": member}) if by_organiser else (f"user-{member}", {})
     path = f"/activities/{activity}/registrations"
     registered = await ground.call("POST", path, by=by, json=body, expect=201)

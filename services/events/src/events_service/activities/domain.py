@@ -23,7 +23,7 @@ from events_service.activities.plan import (
 from shared.contracts.events_service import ActivityStage, AdmissionMode
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus, Role
 from shared.kernel.clock import china_date
-from shared.kernel.errors import About, Conflict, Forbidden, Invalid, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid
 from shared.security.acting import By
 
 #: Statuses in which a person belongs to a union, and may come.
@@ -34,7 +34,6 @@ ANNOUNCED: Final = frozenset(
 )
 #: Stages in which somebody may still give up a seat and somebody else move up.
 SEATS_MOVE: Final = frozenset({ActivityStage.OPEN, ActivityStage.CLOSED})
-MAX_REASON: Final = 500
 
 _S = ActivityStage
 _STEPS: Final[dict[ActivityStage, frozenset[ActivityStage]]] = {
@@ -149,11 +148,6 @@ class Activity:
     def is_open(self) -> bool:
         """Whether registrations are taken (until `registration_closes_at`)."""
         return self.stage is ActivityStage.OPEN
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def welcomes(self, candidate: Candidate) -> bool:
         """Whether the audience includes this member. `activities.audience` says the same in SQL; a test compares the two."""

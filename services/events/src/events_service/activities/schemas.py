@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from events_service.activities.domain import MAX_REASON, Activity, Happening, HistoryEntry
+from events_service.activities.domain import Activity, Happening, HistoryEntry
 from events_service.activities.plan import (
     MAX_CAPACITY,
     MAX_QUOTAS,
@@ -19,12 +19,11 @@ from events_service.activities.plan import (
 )
 from shared.contracts.events_service import ActivityStage, AdmissionMode
 from shared.contracts.membership import EmploymentForm, Gender, Role
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 
 _Line = StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
 Line = Annotated[str, _Line]
 Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REASON)]
 Seats = Annotated[int, Field(strict=True, ge=0, le=MAX_CAPACITY)]
 Capacity = Annotated[int, Field(strict=True, ge=1, le=MAX_CAPACITY)]
 Age = Annotated[int, Field(strict=True, ge=0, le=150)]

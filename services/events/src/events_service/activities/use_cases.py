@@ -18,6 +18,7 @@ from shared.kernel.errors import Invalid, NotFound
 from shared.kernel.ids import new_id
 from shared.security.acting import By
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 
 #: The job that takes back what was given in an activity that is cancelled; the slice of registrations carries it out.
 CANCEL_REGISTRATIONS: Final = "registrations.cancel"
@@ -157,7 +158,7 @@ async def take(
     """The activity, locked, if the caller may do `action` and has seen this version."""
     activity = await repository.get_for_change(session, activity_id)
     caller.require(action, activity.path)
-    activity.must_be(version)
+    require_version(version, activity.version)
     return activity
 
 

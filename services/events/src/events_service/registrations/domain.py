@@ -10,9 +10,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.events_service import RegistrationStatus
-from shared.kernel.errors import StaleVersion
 
-MAX_REASON: Final = 500
 #: Reasons that no person gave.
 LEFT_THE_UNION: Final = "left-the-union"
 ACTIVITY_CANCELLED: Final = "activity-cancelled"
@@ -48,11 +46,6 @@ class Registration:
     attended: bool
     satisfaction: int | None
     version: int
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
 
 class Lot(NamedTuple):

@@ -8,7 +8,7 @@ ordinary transaction tells why.
 
 # ruff: noqa: S608 -- the statements are made of constants of this module
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -36,6 +36,7 @@ from shared.security.policy import Action
 from shared.web.gathering import Gathering
 from shared.web.hot import FIRST_PARAMETER, Choosing, HotCall, HotChoice
 
+_TRIES: Final = 2
 #: What can come of it; the number of the reply is the place in this list, from 1.
 _OUTCOMES: Final = (RegistrationStatus.ENTERED, RegistrationStatus.CONFIRMED, RegistrationStatus.WAITING)
 _LISTED: Final = ", ".join(f"'{status.value}'" for status in _OUTCOMES)
@@ -129,10 +130,6 @@ REGISTER_ONESELF: Final = _statement(_OWN)
 REGISTER_MEMBER: Final = _statement(_FOR_MEMBER)
 
 
-#: What was in the way may have gone when it is looked for: a member who is admitted just then, say. Then it is asked once more.
-_TRIES: Final = 2
-
-
 async def _register_all(
     place: tuple[Database, UUID], choosing: Sequence[Choosing]
 ) -> Sequence[Response | None]:
@@ -145,15 +142,15 @@ _TOGETHER: Final = Gathering(_register_all)
 
 async def register_oneself(hot: HotCall, by: By, activity_id: UUID) -> Response:
     """Ask for a seat for the caller. Raises what `_explain` says."""
-    for _ in range(_TRIES):
-        choosing = _choosing(hot, by, activity_id)
-        response = await _reply(hot, _TOGETHER.ask((hot.database, activity_id), choosing))
-        if response is not None:
-            return response
-        async with hot.database.read(hot.scope) as session:
-            member = await own_member(session, hot.caller)
-            await _explain(session, by, await activities.get(session, activity_id), member.id)
-    raise Unavailable("database-busy", retry_after=1)
+
+    async def together() -> Response | None:
+        return await _TOGETHER.ask((hot.database, activity_id), _choosing(hot, by, activity_id))
+
+    async def explain(session: ReadSession) -> None:
+        member = await own_member(session, hot.caller)
+        await _explain(session, by, await activities.get(session, activity_id), member.id)
+
+    return await _asked(hot, together, explain)
 
 
 async def register_member(
@@ -171,14 +168,34 @@ async def register_member(
         [response] = await REGISTER_MEMBER.run(hot.database, hot.scope, choosing, *shared)
         return response
 
+    async def explain(session: ReadSession) -> None:
+        activity = await activities.get(session, activity_id)
+        hot.caller.require(Action.REGISTRATION_CHANGE, activity.path)
+        await _explain(session, by, activity, member_id)
+
+    return await _asked(hot, alone, explain)
+
+
+async def _asked(
+    hot: HotCall,
+    ask: Callable[[], Awaitable[Response | None]],
+    explain: Callable[[ReadSession], Awaitable[None]],
+) -> Response:
+    """The reply. Raises Replay or Invalid for a repeated key, and what `explain` finds in the way.
+
+    What was in the way may have gone when it is looked for: a member who is admitted just then, say. Then it is asked once more.
+    """
     for _ in range(_TRIES):
-        response = await _reply(hot, alone())
+        try:
+            response = await ask()
+        except asyncpg.UniqueViolationError:
+            # The same request or the same member in another process, at the same time.
+            response = None
         if response is not None:
             return response
+        await hot.replay()
         async with hot.database.read(hot.scope) as session:
-            activity = await activities.get(session, activity_id)
-            hot.caller.require(Action.REGISTRATION_CHANGE, activity.path)
-            await _explain(session, by, activity, member_id)
+            await explain(session)
     raise Unavailable("database-busy", retry_after=1)
 
 
@@ -190,18 +207,6 @@ def _choosing(hot: HotCall, by: By, activity_id: UUID) -> Choosing:
     ]
     values = (registration_id, by.at, by.today, by.issuer, by.subject, current_traceparent())
     return Choosing(hot, *values, replies=replies, headers={"ETag": '"1"'})
-
-
-async def _reply(hot: HotCall, registering: Awaitable[Response | None]) -> Response | None:
-    """The reply; None when the rows do not allow it. Raises Replay or Invalid for a repeated key."""
-    try:
-        response = await registering
-    except asyncpg.UniqueViolationError:
-        # The same request or the same member in another process, at the same time.
-        response = None
-    if response is None:
-        await hot.replay()
-    return response
 
 
 async def _explain(session: ReadSession, by: By, activity: Activity, member_id: UUID) -> None:

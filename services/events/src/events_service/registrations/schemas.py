@@ -6,10 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from events_service.activities.schemas import Reason
 from events_service.registrations.domain import Counts, Registration
 from shared.contracts.events_service import RegistrationStatus
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 
 
 class RegisterBody(Body):

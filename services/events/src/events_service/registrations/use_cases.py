@@ -19,6 +19,7 @@ from shared.database.session import WriteSession
 from shared.kernel.errors import Conflict
 from shared.security.acting import By
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 
 
 async def see(session: WriteSession, caller: Caller, registration_id: UUID, action: Action) -> Registration:
@@ -42,7 +43,7 @@ async def cancel(
     seen = await see(session, caller, registration_id, Action.REGISTRATION_CHANGE)
     pools = await repository.lock(session, [registration_id])
     registration = await repository.get(session, registration_id)
-    registration.must_be(version)
+    require_version(version, registration.version)
     if registration.status is RegistrationStatus.CANCELLED:
         raise Conflict("registration-cancelled")
     activity = await activities.get(session, seen.activity_id)

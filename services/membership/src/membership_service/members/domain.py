@@ -12,7 +12,7 @@ from uuid import UUID
 from membership_service.members.documents import DocumentType
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.kernel.clock import china_date
-from shared.kernel.errors import About, Conflict, Forbidden, Invalid, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid
 from shared.security.acting import By
 
 #: Statuses in which a person belongs to a union.
@@ -23,7 +23,6 @@ MAY_APPLY: Final = frozenset({MemberStatus.RETURNED, MemberStatus.WITHDRAWN})
 APPLICATION_WORKING_DAYS: Final = 3
 #: How many identities a user may unmask in one day of China.
 UNMASK_DAILY_CAP: Final = 50
-MAX_REASON: Final = 500
 
 
 class Happening(StrEnum):
@@ -173,11 +172,6 @@ class Member:
         entry = member._step(Happening.APPLIED, act)
         member._open(organisation_id, None)
         return member, entry
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def take(self, details: Details) -> None:
         """Replace what is stored of the person."""

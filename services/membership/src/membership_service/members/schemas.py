@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field
 
 from membership_service.members import sealing
 from membership_service.members.documents import DocumentType
-from membership_service.members.domain import MAX_REASON, Happening, HistoryEntry, Member
+from membership_service.members.domain import Happening, HistoryEntry, Member
 from shared.contracts.membership import EmploymentForm, Gender, MemberStatus
 from shared.security.keys import KeyRing
 from shared.security.masking import mask_document, mask_phone
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 from shared.web.paging import PageBody
 
 #: The longest thing anybody writes as a name, number or phone; the rules themselves are stricter.
@@ -20,7 +20,6 @@ _MAX_TEXT: Final = 100
 MAX_NAMES: Final = 500
 
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
-Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 
 
 class PersonBody(Body):

@@ -29,6 +29,7 @@ from shared.security.acting import By
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 
 #: How many people registered elsewhere a user may meet in one day; more looks like fishing for members.
 HINT_DAILY_CAP = 100
@@ -244,7 +245,7 @@ async def take_back_own(
     """The caller takes the own application back while nobody has answered it."""
     found = await own(session, caller)
     member = await repository.get_for_change(session, found.id)
-    member.must_be(version)
+    require_version(version, member.version)
     await record(session, member, member.take_back(Act(by, by.today, reason)))
     return member
 
@@ -255,7 +256,7 @@ async def _take(
     """The member, locked, if the caller may do `action` and has seen this version."""
     member = await repository.get_for_change(session, member_id)
     caller.require(action, member.path)
-    member.must_be(version)
+    require_version(version, member.version)
     return member
 
 

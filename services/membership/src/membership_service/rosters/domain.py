@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.kernel.errors import Conflict, StaleVersion
+from shared.kernel.errors import Conflict
 
 #: The sealed upload and the staged rows are destroyed this long after the upload (settled §28).
 KEPT: Final = timedelta(days=30)
@@ -178,11 +178,6 @@ class RosterImport:
     @property
     def _reached(self) -> float:
         return self.position / self.last_row if self.last_row else 0.0
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version. How far a step is makes none."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def apply(self, issuer: str, subject: str, at: datetime, left_reason: str | None) -> None:
         """Let the good rows become members. With a `left_reason`, who is missing from a full roster leaves.

@@ -11,7 +11,7 @@ from membership_service.rosters.repository import ProblemRow
 from shared.contracts.membership import MemberStatus
 from shared.jobs import JobStatus
 from shared.kernel.texts import Language, text
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 
 #: States in which a job works on the import.
 _RUNNING: Final = frozenset({ImportState.CHECKING, ImportState.APPLYING, ImportState.UNDOING})
@@ -23,16 +23,15 @@ class ApplyRoster(Body):
     apply_left: Annotated[
         bool, Field(description="of a full roster: who is missing from the file leaves the organisation")
     ] = False
-    left_reason: Annotated[
-        str,
-        Field(min_length=1, max_length=500, description="why they left, for their history"),
-    ] = "不在全员名册中 (not in the full roster)"
+    left_reason: Annotated[Reason, Field(description="why they left, for their history")] = (
+        "不在全员名册中 (not in the full roster)"
+    )
 
 
 class UndoRoster(Body):
     """Why to undo; it enters the history of every member taken back."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Reason
 
 
 class WarningView(BaseModel):

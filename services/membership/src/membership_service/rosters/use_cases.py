@@ -12,6 +12,7 @@ from shared.kernel.ids import new_id
 from shared.security.acting import By
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 
 CHECK = "roster.check"
 APPLY = "roster.apply"
@@ -104,5 +105,5 @@ async def _locked(
 ) -> RosterImport:
     roster = await repository.get_for_change(session, import_id)
     caller.require(action, roster.path)
-    roster.must_be(version)
+    require_version(version, roster.version)
     return roster

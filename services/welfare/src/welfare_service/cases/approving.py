@@ -26,6 +26,7 @@ from shared.kernel.money import Fen
 from shared.observability.logs import request_id
 from shared.security.acting import By
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 from shared.web.gathering import Gathering
 from shared.web.session import HotStatement
 from welfare_service.cases import deciding, events, grounds
@@ -162,7 +163,7 @@ def _judged(
     """Approve the case in memory. Raises as `use_cases.approve`."""
     case, programme = found.case, found.grounds.programme
     caller.require(Action.CASE_APPROVE, case.path)
-    case.must_be(version)
+    require_version(version, case.version)
     case.must_be_decided_by_another(
         (caller.issuer, caller.subject),
         found.touched_by,

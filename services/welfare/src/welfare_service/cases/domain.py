@@ -12,7 +12,7 @@ from uuid import UUID
 
 from shared.contracts.membership import Role
 from shared.contracts.welfare import CaseStage
-from shared.kernel.errors import About, Conflict, Forbidden, Invalid, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid
 from shared.kernel.money import Fen, yuan
 from shared.security.acting import By
 
@@ -177,11 +177,6 @@ class AidCase:
     @property
     def _about(self) -> About:
         return About("case", self.id, self.path)
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def draft(self, act: Act) -> HistoryEntry:
         """A fresh application; version 1."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from shared.contracts.membership import Role
 from shared.contracts.welfare import CaseStage
 from shared.kernel.money import MAX_FEN
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 from welfare_service.cases.domain import AidCase, FlagReason, Happening, HistoryEntry
 from welfare_service.cases.recomputing import Recomputed
 from welfare_service.cases.sealing import Opened
@@ -18,7 +18,6 @@ from welfare_service.cases.sealing import Opened
 FenField = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Account = Annotated[str, Field(min_length=8, max_length=40, description="bank account: 8 to 32 digits")]
-Reason = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class ApplicationBody(Body):

@@ -15,6 +15,7 @@ from shared.kernel.money import Fen
 from shared.security.acting import By
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 from welfare_service.cases import deciding, repository, sealing
 from welfare_service.cases.domain import MENDABLE, Act, AidCase, HistoryEntry, upper
 from welfare_service.cases.recording import record
@@ -187,7 +188,7 @@ async def acknowledge_own(
     case = await repository.get_for_change(session, case_id)
     if case.member_id != member.id:
         raise NotFound("not-found")
-    case.must_be(version)
+    require_version(version, case.version)
     await record(session, case, case.acknowledge(Act(by, by.today)))
     return case
 
@@ -205,7 +206,7 @@ async def unflag(
     case = await repository.get_for_change(session, case_id)
     action = Action.CASE_CHANGE if case.stage in MENDABLE else Action.CASE_APPROVE
     caller.require(action, case.path)
-    case.must_be(version)
+    require_version(version, case.version)
     return await _with_reason(session, ring, case, case.unflag(Act(by, by.today)), reason)
 
 
@@ -294,7 +295,7 @@ async def _take(
     """The case, locked, if the caller may do `action` and has seen this version."""
     case = await repository.get_for_change(session, case_id)
     caller.require(action, case.path)
-    case.must_be(version)
+    require_version(version, case.version)
     return case
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.welfare import DossierStatus, HardshipClass
-from shared.kernel.errors import About, Conflict, Forbidden, Invalid, NotFound, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden, Invalid, NotFound
 from shared.security.acting import By
 from welfare_service.dossiers.kinds import (
     Cause,
@@ -32,7 +32,6 @@ MOST_PERSONS: Final = 30
 MOST_LINES: Final = 100
 #: How many dossiers a user may unmask in one day of China.
 UNMASK_DAILY_CAP: Final = 50
-MAX_REASON: Final = 500
 #: Why a file was handed over, beside the dissolution of its unit, and why it is to be looked at again.
 MEMBER_TRANSFERRED: Final = "member-transferred"
 
@@ -179,11 +178,6 @@ class Dossier:
             if person.id == person_id:
                 return person
         raise NotFound("not-found")
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def drafted(self, by: By) -> HistoryEntry:
         """The first entry: the file was begun."""

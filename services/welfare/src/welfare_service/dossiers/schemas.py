@@ -11,13 +11,12 @@ from shared.kernel import texts
 from shared.kernel.money import MAX_FEN
 from shared.security.keys import KeyRing
 from shared.security.masking import mask_document, mask_name, mask_phone
-from shared.web.body import Body
+from shared.web.body import MAX_REASON, Body, Reason
 from shared.web.paging import PageBody
 from welfare_service.dossiers import sealing
 from welfare_service.dossiers.classification import Amount, Assessment
 from welfare_service.dossiers.deciding import Recomputation
 from welfare_service.dossiers.domain import (
-    MAX_REASON,
     MOST_LINES,
     MOST_PERSONS,
     Dossier,
@@ -44,7 +43,6 @@ from welfare_service.rules.domain import RuleKey
 _MAX_TEXT: Final = 100
 
 Text = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT)]
-Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 #: Whole fen: never a float, a text, zero or less.
 Fen = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
 

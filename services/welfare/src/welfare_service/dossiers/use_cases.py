@@ -20,6 +20,7 @@ from shared.security.acting import By
 from shared.security.fields import PersonKey
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 from welfare_service.dossiers import events, repository, sealing
 from welfare_service.dossiers.classification import Amount
 from welfare_service.dossiers.domain import (
@@ -271,7 +272,7 @@ async def take(
     """The dossier, locked, if the caller may do `action` and has seen this version."""
     dossier = await repository.get_for_change(session, dossier_id)
     caller.require(action, dossier.path)
-    dossier.must_be(version)
+    require_version(version, dossier.version)
     return dossier
 
 

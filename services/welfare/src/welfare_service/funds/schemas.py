@@ -7,14 +7,13 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from shared.kernel.money import MAX_FEN
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 from welfare_service.funds.domain import Account, Budget, EntryKind, Figures, Source
 from welfare_service.funds.repository import Posted
 
 #: A JSON integer: no text, no fraction, no 1e30.
 Amount = Annotated[int, Field(strict=True, gt=0, le=MAX_FEN, description="fen")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Reason = Annotated[str, Field(min_length=1, max_length=500)]
 Year = Annotated[int, Field(strict=True, ge=2000, le=2100)]
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from shared.kernel.errors import About, Conflict, Forbidden, StaleVersion
+from shared.kernel.errors import About, Conflict, Forbidden
 
 #: Payments of one batch: its result is booked in one transaction.
 MAX_LINES: Final = 500
@@ -174,11 +174,6 @@ class Payout:
     closed_by_subject: str | None = None
     closed_at: datetime | None = None
     version: int = 1
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def send(self, issuer: str, subject: str, channel: Channel, at: datetime) -> None:
         """Let it go to the bank. Four eyes are two persons: whoever prepared it does not send it."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from shared.kernel.texts import Language, has_text, text
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 from welfare_service.payouts.domain import (
     MAX_LINES,
     Channel,
@@ -37,7 +37,7 @@ class SendPayout(Body):
 class ResolveFinding(Body):
     """How a finding was cleared up."""
 
-    resolution: Annotated[str, Field(min_length=1, max_length=500)]
+    resolution: Reason
 
 
 class PayoutView(BaseModel):

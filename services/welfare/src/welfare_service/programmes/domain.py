@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from shared.kernel.errors import Conflict, Invalid, StaleVersion
+from shared.kernel.errors import Conflict, Invalid
 from shared.kernel.money import Fen, yuan
 from shared.security.acting import By
 
@@ -96,11 +96,6 @@ class Programme:
             updated_at=at,
             **_columns(terms),
         )
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def change(self, terms: Terms, budget_id: UUID, at: datetime) -> None:
         """New terms for cases that are decided from now on."""

@@ -10,6 +10,7 @@ from shared.kernel.errors import Invalid, NotFound
 from shared.kernel.ids import new_id
 from shared.security.acting import By
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 from welfare_service.membership_client import MemberDetail
 from welfare_service.programmes import events, repository
 from welfare_service.programmes.domain import Programme, ProgrammeVersion, Terms
@@ -47,7 +48,7 @@ async def change(
     """Lay down new terms; cases that are decided keep the version they were decided by."""
     programme = await repository.get_for_change(session, programme_id)
     caller.require(Action.PROGRAMME_CHANGE, programme.path)
-    programme.must_be(version)
+    require_version(version, programme.version)
     await _check(session, terms)
     if budget_id == programme.budget_id:
         budget = await repository.budget_figures(session, budget_id)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from shared.contracts.welfare import CaseStage
-from shared.kernel.errors import Conflict, FieldProblem, Invalid, StaleVersion
+from shared.kernel.errors import Conflict, FieldProblem, Invalid
 from shared.kernel.money import MAX_FEN, Fen
 
 #: What stands in a rule's value: whole numbers, words, truths, and lists or tables of them; never a float.
@@ -75,11 +75,6 @@ class Rule:
     valid_to: date | None = None
     source: str
     version: int = 1
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def end(self, on: date) -> None:
         """Valid up to and including `on`. Raises Conflict once it ended, Invalid for a day before it began."""

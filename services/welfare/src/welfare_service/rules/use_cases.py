@@ -16,6 +16,7 @@ from shared.directory.organisations import place_of_organisation
 from shared.kernel.errors import Conflict, NotFound
 from shared.kernel.ids import new_id
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 from welfare_service.rules import repository
 from welfare_service.rules.domain import Rule, RuleKey, RuleSet, Value, check
 
@@ -55,7 +56,7 @@ async def end(session: WriteSession, caller: Caller, rule_id: UUID, version: int
     """Let a rule be valid up to and including a day."""
     rule = await repository.get_for_change(session, rule_id)
     caller.require(Action.RULE_CHANGE, rule.path)
-    rule.must_be(version)
+    require_version(version, rule.version)
     rule.end(on)
     await _flush(session)
     session.audit("rule.end", "rule", rule.id, {"key": rule.key.value, "on": on.isoformat()}, path=rule.path)

@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.contracts.membership import MemberStatus
-from shared.kernel.errors import Conflict, StaleVersion
+from shared.kernel.errors import Conflict
 
 DAYS_TO_ANSWER: Final = timedelta(days=15)
 
@@ -61,11 +61,6 @@ class Transfer:
     def common_path(self) -> str:
         """The lowest unit above both sides (one of them, when it stands above the other)."""
         return common_path(self.from_path, self.to_path)
-
-    def must_be(self, version: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
-        if version != self.version:
-            raise StaleVersion("stale-version")
 
     def release(self, at: datetime) -> None:
         """The old unit lets the member go."""

@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from membership_service.members.documents import DocumentType
-from membership_service.members.schemas import Reason, Text
+from membership_service.members.schemas import Text
 from membership_service.members.transfers.domain import Transfer, TransferState
-from shared.web.body import Body
+from shared.web.body import Body, Reason
 
 
 class MemberTransferBody(Body):

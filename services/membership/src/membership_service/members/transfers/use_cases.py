@@ -23,6 +23,7 @@ from shared.kernel.ids import new_id
 from shared.security.acting import By
 from shared.security.keys import KeyRing
 from shared.security.policy import Action, Caller
+from shared.web.conditional import require_version
 
 
 async def request_for_member(
@@ -88,7 +89,7 @@ async def release(session: WriteSession, caller: Caller, by: By, transfer_id: UU
     """The old side lets the member go. The member's version stays: nothing has changed for the member yet."""
     transfer = await repository.get_for_change(session, transfer_id)
     _require_side(caller, transfer.from_path)
-    transfer.must_be(version)
+    require_version(version, transfer.version)
     transfer.release(by.at)
     session.audit("transfer.released", "transfer", transfer.id, path=transfer.from_path)
     return transfer
@@ -100,7 +101,7 @@ async def accept(session: WriteSession, caller: Caller, by: By, transfer_id: UUI
     target = await _target(session, seen.to_organisation_id)
     transfer = await repository.get_for_change(session, transfer_id)
     _require_side(caller, transfer.to_path)
-    transfer.must_be(version)
+    require_version(version, transfer.version)
     common = transfer.common_path
     from_above = bool(common) and caller.allows(Action.MEMBER_TRANSFER, common)
     transfer.accept(by.at, from_above=from_above)
@@ -121,7 +122,7 @@ async def refuse(
         caller.allows(Action.MEMBER_TRANSFER, path) for path in (transfer.from_path, transfer.to_path)
     ):
         raise Forbidden("not-allowed")
-    transfer.must_be(version)
+    require_version(version, transfer.version)
     transfer.refuse(by.at, answer)
     await _end(session, transfer, by, answer)
     return transfer
@@ -136,7 +137,7 @@ async def cancel(
         # A member without a post has the whole own unit in scope here, and is to hear nothing of others' transfers.
         sees = any(caller.allows(Action.MEMBER_READ, path) for path in (transfer.from_path, transfer.to_path))
         raise Forbidden("not-allowed") if sees else NotFound("not-found")
-    transfer.must_be(version)
+    require_version(version, transfer.version)
     transfer.cancel(by.at, answer)
     await _end(session, transfer, by, answer)
     return transfer
