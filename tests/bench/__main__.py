@@ -17,6 +17,7 @@ from tests.bench.aid_sizes import aid_sizes
 from tests.bench.approvals import approvals
 from tests.bench.consume import consume
 from tests.bench.demo import demo
+from tests.bench.effects import effects
 from tests.bench.figures import Figure, keep, table
 from tests.bench.ground import Ground, Size, ground
 from tests.bench.join import join
@@ -35,6 +36,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "consume": consume,
     "join": join,
     "visible": visible,
+    "effects": effects,
     "rosters": rosters,
     "sizes": sizes,
     "registrations": registrations,

@@ -1,19 +1,12 @@
 """What happens to a member, read in membership's topics by welfare, the events service and the gateway: each effect once."""
 
-import os
-import time
 from typing import Any
 from uuid import UUID
-
-import pytest
 
 from shared.contracts.membership import MEMBERS
 from tests.integration.effects import acts
 from tests.integration.effects.house import House
 from tests.support.aid import application
-
-#: Processes that want to run, for each processor: beyond that times of a clock on the wall say nothing.
-_CROWDED = 4
 
 
 async def test_who_leaves_gives_up_the_seat_and_somebody_looks_at_dossier_and_case(house: House) -> None:
@@ -57,29 +50,6 @@ async def test_who_leaves_gives_up_the_seat_and_somebody_looks_at_dossier_and_ca
     """
     [row] = await house.rows("events", told, UUID(activity))
     assert row["n"] == 4
-
-
-async def test_an_effect_is_there_within_a_second(house: House) -> None:
-    """The best of three: what else the machine has to do says nothing of the way that a fact takes."""
-    if os.getloadavg()[0] > _CROWDED * (os.cpu_count() or 1):
-        pytest.skip("others wait for this machine")
-    office = await house.office()
-    of, took = await acts.programme(house, office), []
-    for _ in range(3):
-        member, subject, _ = await house.member(office)
-        case = await acts.submitted(house, office, of, member)
-        activity = await acts.activity(house, office)
-        await acts.registered(house, activity, subject)
-        await house.step(member, "withdrawal", office["registrar"])
-        began = time.monotonic()
-
-        async def is_seen(activity: str = activity, case: Any = case, member: UUID = member) -> bool:
-            is_flagged = (await acts.flag(house, case))[0] == "member-withdrawn"
-            return is_flagged and (await acts.statuses(house, activity))[member] == "cancelled"
-
-        await house.seen("left: seat given up and case flagged", is_seen)
-        took.append(time.monotonic() - began)
-    assert min(took) < 1, took
 
 
 async def test_a_transfer_changes_who_sees_what_everywhere(house: House) -> None:
