@@ -55,7 +55,7 @@ class ServiceSettings(BaseSettings):
     owner_database_url: DatabaseUrl = ""
     """The same as the owner: migrations only."""
     database_pool: Annotated[int, Field(ge=1, le=200)] = 16
-    """Connections of one process to PostgreSQL."""
+    """Connections in each of two pools, transactions and single statements: a process opens at most twice as many and one."""
     kafka_bootstrap: str = ""
     """Brokers of Kafka: `host:port[,host:port]`."""
     oidc_issuer: WebUrl = ""

@@ -44,7 +44,10 @@ class Database:
     """One role's way into one database."""
 
     def __init__(self, url: str, *, pool_size: int = 16, application_name: str) -> None:
-        """`url` is `postgresql://user:password@host:port/database`; `application_name` shows in pg_stat_activity."""
+        """`url` is `postgresql://user:password@host:port/database`; `application_name` shows in pg_stat_activity.
+
+        There are two pools of `pool_size`, that of the sessions and that of `driver`: neither can lend to the other.
+        """
         self.url = url
         self.application_name = application_name
         self._connection_options: dict[str, Any] = {
