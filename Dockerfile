@@ -26,13 +26,6 @@ RUN for program in app worker migrate bootstrap; do \
  && python -m compileall -q /opt/unionhall/app
 
 FROM ${PYTHON_IMAGE}
-ARG SERVICE
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="unionhall ${SERVICE}" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/unionhall /opt/unionhall
 ENV PATH=/opt/unionhall/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -45,3 +38,11 @@ EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=300s --retries=3 CMD ["ready", "8080"]
 CMD ["app"]
+# Last, so that a new revision of the same code shares its layers with the one before.
+ARG SERVICE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="unionhall ${SERVICE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"

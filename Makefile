@@ -51,7 +51,7 @@ faults: .venv/ready  ## Kill processes at named points, write build/faults.json
 soak: .venv/ready  ## Ten minutes of mixed commands while every process is killed at random, write build/soak.json
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-compose-test: .venv/ready  ## Build the images, bring all up under Docker Compose, work through the gateway, take it down
+compose-test: .venv/ready  ## Build the images, bring all up under Docker Compose, work with it, take it down (ARGS=demo: the demo)
 	@$(BIN)/python -m tests.compose $(ARGS)
 
 compose-faults: .venv/ready  ## Kill every container once while people work, take all down and up again, compare the books

@@ -36,6 +36,10 @@ print(json.dumps([[one.status_code, one.text, dict(one.headers)] for one in answ
 """
 
 
+#: Where a build may come from.
+GIT = shutil.which("git") or ""
+
+
 class ComposeFailed(Exception):
     """A command failed; what it said."""
 
@@ -60,6 +64,35 @@ def engine_answers() -> bool:
         return False
     asked = ([DOCKER, "version"], [DOCKER, "compose", "version"])
     return all(subprocess.run(ask, capture_output=True, check=False).returncode == 0 for ask in asked)
+
+
+def docker(
+    *words: str, timeout: float = 120, env: dict[str, str] | None = None, given: str | None = None
+) -> str:
+    """What a command of the engine prints, `given` on its standard input. Raises ComposeFailed with what it complains of."""
+    said = f"docker {' '.join(words)[:300]}"
+    try:
+        ran = subprocess.run(
+            [DOCKER, *words],
+            env=env,
+            input=given or "",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise ComposeFailed(f"{said}: has not ended after {timeout:.0f} s") from None
+    if ran.returncode:
+        raise ComposeFailed(f"{said}: {ran.stderr[-3000:]}")
+    return ran.stdout
+
+
+def revision() -> str:
+    """The commit that is checked out; `unknown` where there is no git."""
+    words = (GIT, "rev-parse", "HEAD")
+    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() if GIT else ""
+    return said or "unknown"
 
 
 @dataclass
@@ -90,6 +123,7 @@ class Composed:
             "SECRETS_FOLDER": str(self.folder / "secrets"),
             "IDENTITY_FOLDER": str(self.folder / "public"),
             "GATEWAY_PORT": str(self.port),
+            "REVISION": revision(),
         }
         return kept | said | self.settings
 
@@ -110,28 +144,11 @@ class Composed:
         """
         files = [word for file in self.files for word in ("--file", file)]
         # No `.env` of whoever runs this is read.
-        command = [
-            DOCKER,
-            "compose",
-            "--env-file",
-            "/dev/null",
-            "--project-name",
-            self.project,
-            *files,
-            *words,
-        ]
-        ran = subprocess.run(
-            command,
-            env=self.environment,
-            input=given or "",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-        )
-        if ran.returncode:
-            raise ComposeFailed(f"{' '.join(words)}: {ran.stderr[-3000:]}\n{self._complaints()}")
-        return ran.stdout
+        command = ("compose", "--env-file", "/dev/null", "--project-name", self.project, *files, *words)
+        try:
+            return docker(*command, timeout=timeout, env=self.environment, given=given)
+        except ComposeFailed as failed:
+            raise ComposeFailed(f"{failed}\n{self._complaints()}") from None
 
     def build(self) -> None:
         """All images. Left out with `--built` on the command line: they are there already."""
@@ -140,8 +157,18 @@ class Composed:
 
     def image(self, service: str) -> str:
         """The image that compose uses for a service."""
-        found: dict[str, Any] = json.loads(self.compose("config", "--format", "json"))
-        return str(found["services"][service]["image"])
+        return str(self._configured(service)["image"])
+
+    def labels(self, service: str) -> dict[str, str]:
+        """What the image that compose builds for a service has to say of itself."""
+        return {
+            "org.opencontainers.image.version": self._configured(service)["build"]["args"]["VERSION"],
+            "org.opencontainers.image.revision": self.environment["REVISION"],
+        }
+
+    def _configured(self, service: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.compose("config", "--format", "json"))["services"][service]
+        return found
 
     def bootstrap(self) -> str:
         """The first administrator, as the book says; the id of the top unit."""
@@ -186,8 +213,7 @@ class Composed:
     def containers(self) -> list[dict[str, Any]]:
         """What `docker inspect` says of every container of the project."""
         ids = self.compose("ps", "--all", "--quiet").split()
-        asked = subprocess.run([DOCKER, "inspect", *ids], capture_output=True, text=True, check=True)
-        found: list[dict[str, Any]] = json.loads(asked.stdout)
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids))
         return found
 
     def container(self, service: str) -> dict[str, Any]:
@@ -202,8 +228,8 @@ class Composed:
     def memory(self) -> str:
         """What each container uses now."""
         ids = self.compose("ps", "--quiet").split()
-        words = [DOCKER, "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *ids]
-        lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+        words = ("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *ids)
+        lines = docker(*words).splitlines()
         used = {
             line.split()[0].removeprefix(f"{self.project}-").removesuffix("-1"): line.split()[1]
             for line in lines
@@ -263,6 +289,10 @@ class Composed:
 def temporary(files: tuple[str, ...] = FILES, **settings: str) -> Iterator[Composed]:
     """A project that is gone afterwards, with its volumes; the images stay, so that another run is quicker."""
     with tempfile.TemporaryDirectory(prefix="unionhall-compose-", ignore_cleanup_errors=True) as folder:
+        if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
+            print(
+                "note: folders of this machine are mounted and its 127.0.0.1 is asked: DOCKER_HOST must be on it"
+            )
         project = f"unionhall-test-{os.getpid()}"
         installation = Composed(Path(folder), project, files=files, settings=settings)
         installation.prepare()
