@@ -67,15 +67,14 @@ def evictions(cluster: Cluster) -> None:
 
 
 def scaled(cluster: Cluster) -> None:
-    """Every worker thrice, and once again."""
-    for count in (3, 1):
-        for service in SERVICES:
-            cluster.kubectl("scale", f"deploy/{service}-worker", f"--replicas={count}")
-        for service in SERVICES:
-            name = f"deployment.apps/{service}-worker"
+    """The workers of one service after the other, thrice and once again: as they are scaled by their own lag."""
+    for service in SERVICES:
+        name = f"deployment.apps/{service}-worker"
+        for count in (3, 1):
+            cluster.kubectl("scale", name, f"--replicas={count}")
             cluster.rolled_out(name)
             until(partial(_are_ready, cluster, name, count), f"{count} pods of {name} are ready")
-        time.sleep(10)
+            time.sleep(5)
 
 
 def killed(cluster: Cluster, name: str) -> None:
