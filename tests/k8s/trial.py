@@ -215,9 +215,7 @@ def _next_jobs(cluster: Cluster) -> None:
 
 def _old_token(cluster: Cluster) -> None:
     """Every process was started after the old key was withdrawn."""
-    cluster.signs_with = "RS256"
-    old = cluster.token(ADMINISTRATOR)
-    cluster.signs_with = "ES256"
+    old = cluster.issuer.token_for(ADMINISTRATOR)
     reply = httpx.get(f"{GATEWAY}/api/v1/me", headers={"Authorization": f"Bearer {old}"}, timeout=30)
     assert reply.status_code == httpx.codes.UNAUTHORIZED, reply.status_code
 
