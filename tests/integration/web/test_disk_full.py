@@ -1,6 +1,11 @@
-"""F16: a database whose disk is full answers nobody half; the same command goes through once there is room."""
+"""F16: a full disk, the database's or that of an upload, answers nobody half; the same command works once there is room."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import asyncpg
+import pytest
 
 from tests.integration.web.conftest import Service
 
@@ -31,3 +36,26 @@ async def test_a_command_is_refused_for_a_while_and_works_later_under_the_same_k
     again = await service.client.post("/api/v1/notes", json=request, headers=headers)
     assert again.status_code == 201
     assert await service.count("much") == 1
+
+
+def full(**_: Any) -> Any:
+    """A file on a disk without room, in the kernel's own words."""
+    return Path("/dev/full").open("r+b")
+
+
+@pytest.mark.parametrize(("language", "says"), [("zh-CN", "没有空间"), ("en", "no room")])
+async def test_a_file_that_finds_no_room_is_refused_for_a_while_and_taken_later(
+    service: Service, monkeypatch: pytest.MonkeyPatch, language: str, says: str
+) -> None:
+    # More than is held in memory while the form is read.
+    file = {"file": ("roster.csv", b"x" * (2 * 1024 * 1024))}
+    headers = service.headers(key=f"no-room-{language}", **{"Accept-Language": language})
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", full)
+        refused = await service.client.post("/api/v1/notes/file", files=file, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (503, "disk-full")
+    assert int(refused.headers["retry-after"]) > 0
+    assert says in refused.json()["detail"]
+    assert await service.count() == 0
+    again = await service.client.post("/api/v1/notes/file", files=file, headers=headers)
+    assert (again.status_code, again.json()) == (201, {"bytes": 2 * 1024 * 1024})

@@ -1,9 +1,10 @@
 """Every refusal as an RFC 9457 problem, in the reader's language, with nothing in it that came from the input.
 
 The one place of the web layer that catches everything: what nobody foresaw is logged with the request id and answered 500
-without details; a database that is away, deadlocked or too busy is answered 503 with Retry-After.
+without details; a database that is away, deadlocked or too busy is answered 503 with Retry-After, and so is a full disk.
 """
 
+import errno
 import logging
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:unionhall:problem:"
 INSTANCE_PREFIX: Final = "urn:unionhall:request:"
 RETRY_SECONDS: Final = 1
+#: Room for an upload comes back when the one that took it is through.
+_ROOM_SECONDS: Final = 30
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: A statement that was cancelled because it took too long.
 _CANCELLED: Final = "57014"
 _FRAMEWORK_CODES: Final = {
@@ -93,6 +97,12 @@ def refusal_of(error: Exception) -> DomainError | None:
             return _from_framework(status)
         case StaleDataError():
             return StaleVersion("stale-version")
+    return _unavailable(error)
+
+
+def _unavailable(error: Exception) -> Unavailable | None:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return Unavailable("disk-full", retry_after=_ROOM_SECONDS)
     if (
         is_collision(error)
         or is_database_lost(error)

@@ -36,7 +36,7 @@ class ApiRoute(APIRoute):
                 response = await inner(StrictRequest(scope, body))
             except HTTPException as wrapped:
                 # FastAPI turns what climbs out of reading a body into a 400 of its own.
-                if isinstance(wrapped.__cause__, DomainError):
+                if isinstance(wrapped.__cause__, (DomainError, OSError)):
                     raise wrapped.__cause__ from None
                 raise
             if WRITE_SESSION in scope:
