@@ -17,7 +17,6 @@ from unionhall_cli.demo.places import TOP_CODE, TOP_FOUNDED, TOP_NAME
 SERVICES = ("membership", "welfare", "events", "gateway")
 #: Settings whose defaults fit every container; the image sets where to listen.
 LEFT_ALONE = {
-    "UNIONHALL_DATABASE_POOL",
     "UNIONHALL_DRAIN_SECONDS",
     "UNIONHALL_HTTP_HOST",
     "UNIONHALL_HTTP_PORT",

@@ -11,12 +11,13 @@ from tests.k8s.manifests import ROOT, Build, Document, Workload
 
 #: Given on Kubernetes alone: there pods are taken out of service while requests come, and topics are kept by several brokers.
 KUBERNETES_ALONE = {"UNIONHALL_DRAIN_SECONDS", "UNIONHALL_KAFKA_REPLICATION", "PGSSLMODE"}
-#: Values that an installation chooses.
-CHOSEN = {"UNIONHALL_KAFKA_BOOTSTRAP"}
+#: Values that an installation chooses. How many connections there may be is for `capacity` to judge.
+CHOSEN = {"UNIONHALL_KAFKA_BOOTSTRAP", "UNIONHALL_DATABASE_POOL"}
 #: The one address that must differ: a Service leads nowhere before its pod is ready.
 KAFKA_DIFFERS = {"KAFKA_CONTROLLER_QUORUM_VOTERS"}
 _HOST = re.compile(r"^http://(membership|welfare|events):")
 _SETTING = re.compile(r"^-c(\w+)=(.*)$")
+_TMPFS = re.compile(r"^/tmp:size=(\w+)$")
 _UNITS = {"m": 1, "g": 1024, "Mi": 1, "Gi": 1024}
 
 
@@ -50,14 +51,16 @@ def _process(build: Build, workload: Workload, service: Document) -> Iterator[st
     if spare := names - there.keys():
         yield f"compose does not give {', '.join(sorted(spare))}"
     for name in sorted((names & there.keys()) - CHOSEN):
-        constant = _constant(there[name])
-        if constant is not None and here[name] != _HOST.sub(r"http://\1-http:", constant):
-            yield f"{name} is {here[name]}, and {constant} in compose"
+        fixed = constant(there[name])
+        if fixed is not None and here[name] != _HOST.sub(r"http://\1-http:", fixed):
+            yield f"{name} is {here[name]}, and {fixed} in compose"
     program, theirs = workload.container.get("args", ["app"]), service.get("command", ["app"])
     if program != theirs:
         yield f"runs {program}, and {theirs} in compose"
-    if _mebibytes(workload.container["resources"]["limits"]["memory"]) != _mebibytes(service["mem_limit"]):
+    if mebibytes(workload.container["resources"]["limits"]["memory"]) != mebibytes(service["mem_limit"]):
         yield f"may use {workload.container['resources']['limits']['memory']}, and {service['mem_limit']} in compose"
+    if temporary(workload) != _temporary_of_compose(service):
+        yield f"has {temporary(workload)} MiB of /tmp, and {_temporary_of_compose(service)} in compose"
     if workload.kind == "Deployment":
         yield from _probe(workload, service)
 
@@ -80,7 +83,7 @@ def _is_asked(value: str) -> bool:
     return ":?" in value
 
 
-def _constant(value: str) -> str | None:
+def constant(value: str) -> str | None:
     """The value that holds when nobody chooses another; None for one that must be chosen, and for secrets."""
     chosen = re.fullmatch(r"\$\{[A-Z_]+(:-|:\?)(.*)\}", value)
     if chosen:
@@ -114,9 +117,9 @@ def _of_image() -> str:
 
 
 def _servers(build: Build, services: dict[str, Any]) -> Iterator[str]:
-    wanted = dict(filter(None, map(_setting, services["postgres"]["command"])))
+    wanted = dict(filter(None, map(server_setting, services["postgres"]["command"])))
     if workload := build.named("StatefulSet", "postgres"):
-        here = dict(filter(None, map(_setting, Workload(workload).container["args"])))
+        here = dict(filter(None, map(server_setting, Workload(workload).container["args"])))
         yield from _differences("postgres", here, wanted)
     for cluster in build.of("Cluster"):
         yield from _differences(
@@ -135,7 +138,8 @@ def _servers(build: Build, services: dict[str, Any]) -> Iterator[str]:
             yield f"{name} runs {Workload(found).container['image']}, and {services[image]['image']} in compose"
 
 
-def _setting(argument: str) -> tuple[str, str] | None:
+def server_setting(argument: str) -> tuple[str, str] | None:
+    """Name and value of `-cmax_connections=300`."""
     found = _SETTING.match(argument)
     return (found.group(1), found.group(2)) if found else None
 
@@ -146,6 +150,18 @@ def _differences(name: str, here: dict[str, str], there: dict[str, str]) -> Iter
             yield f"{name}: {key} is {here.get(key)}, and {there.get(key)} in compose"
 
 
-def _mebibytes(size: str) -> int:
+def temporary(workload: Workload) -> int:
+    """MiB that /tmp may hold; 0 without a limit."""
+    volumes = [volume.get("emptyDir") or {} for volume in workload.pod.get("volumes", ())]
+    return sum(mebibytes(volume["sizeLimit"]) for volume in volumes if "sizeLimit" in volume)
+
+
+def _temporary_of_compose(service: Document) -> int:
+    sizes = [_TMPFS.match(place) for place in service.get("tmpfs", ())]
+    return sum(mebibytes(size.group(1)) for size in sizes if size)
+
+
+def mebibytes(size: str) -> int:
+    """Of `64Mi` and of compose's `64m`."""
     number, unit = re.fullmatch(r"(\d+)(\w+)", str(size)).groups()  # type: ignore[union-attr]
     return int(number) * _UNITS[unit]

@@ -15,6 +15,7 @@ COMPOSED: Document = {
         "kafka": {"image": "${KAFKA_IMAGE:-apache/kafka:4.3.1}", "environment": {"KAFKA_NODE_ID": 1}},
         "membership": {
             "mem_limit": "384m",
+            "tmpfs": ["/tmp:size=64m"],  # noqa: S108 - of a container
             "stop_grace_period": "40s",
             "environment": {
                 "UNIONHALL_KEYS_FILE": "/run/secrets/keys.json",
@@ -58,6 +59,8 @@ def test_two_that_agree_are_without_fault() -> None:
         ),
         ("command", ["worker"], "runs ['app'], and ['worker'] in compose"),
         ("mem_limit", "1g", "may use 384Mi, and 1g in compose"),
+        ("tmpfs.0", "/tmp:size=1g", "has 64 MiB of /tmp, and 1024 in compose"),  # noqa: S108 - of a container
+        ("tmpfs.0", "/tmp", "has 64 MiB of /tmp, and 0 in compose"),  # noqa: S108 - of a container
         ("stop_grace_period", "60s", "is killed sooner than the 60 s of compose"),
         (
             "healthcheck",

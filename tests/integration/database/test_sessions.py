@@ -265,3 +265,25 @@ async def test_what_is_to_be_last_comes_behind_the_outbox_rows_and_may_refuse_al
         assert await session.scalar(written, {"key": event.subject}) == 1
     assert seen == [1, 1]
     await worker.close()
+
+
+async def test_a_process_opens_no_more_connections_than_its_two_pools_have(urls: DatabaseUrls) -> None:
+    made = Database(urls.app, pool_size=2, application_name="test-pools")
+
+    async def in_a_transaction() -> None:
+        async with made.read(Scope.nothing()) as session:
+            await session.execute(text("SELECT pg_sleep(0.05)"))
+
+    async def in_a_statement() -> None:
+        async with made.driver() as connection:
+            await connection.execute("SELECT pg_sleep(0.05)")
+
+    try:
+        await asyncio.gather(*(ask() for ask in (in_a_transaction, in_a_statement) for _ in range(10)))
+        async with made.driver() as connection:
+            opened = await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test-pools'"
+            )
+    finally:
+        await made.close()
+    assert opened == 4
