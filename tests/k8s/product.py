@@ -16,7 +16,15 @@ from shared.contracts.envelope import Topic
 from shared.messaging import broker, topics
 from shared.messaging.worker import Health
 from shared.observability.metrics import REGISTRY
-from shared.settings import HTTP_NEEDS, MIGRATION_NEEDS, SECRETS, WORKER_NEEDS, ServiceSettings
+from shared.settings import (
+    HTTP_NEEDS,
+    MIGRATION_NEEDS,
+    SECRETS,
+    TOPICS_NEEDS,
+    WORKER_NEEDS,
+    ServiceSettings,
+    TopicsSettings,
+)
 from shared.web.health import health_router
 from tests.k8s import given
 from tests.k8s.manifests import ROOT, Build, Workload
@@ -28,7 +36,7 @@ NEEDS = {
     "http": {f"UNIONHALL_{name.upper()}" for name in HTTP_NEEDS},
     "worker": {f"UNIONHALL_{name.upper()}" for name in WORKER_NEEDS},
     "migrate": {f"UNIONHALL_{name.upper()}" for name in MIGRATION_NEEDS},
-    "topics": {topics.BOOTSTRAP_VARIABLE},
+    "topics": {f"UNIONHALL_{name.upper()}" for name in TOPICS_NEEDS},
 }
 #: Overlays name these; the base alone has none.
 OF_OVERLAYS = {"UNIONHALL_OIDC_ISSUER", "UNIONHALL_OIDC_JWKS_URL", "UNIONHALL_IDENTITY_URL"}
@@ -91,7 +99,7 @@ def _process(build: Build, workload: Workload) -> Iterator[str]:
 @cache
 def _known(service: str) -> frozenset[str]:
     if service == "topics":
-        return frozenset({topics.BOOTSTRAP_VARIABLE, topics.REPLICATION_VARIABLE})
+        return frozenset(f"UNIONHALL_{name.upper()}" for name in TopicsSettings.model_fields)
     return frozenset(setting.variable for setting in settings() if setting.service == service)
 
 

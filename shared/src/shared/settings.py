@@ -10,6 +10,7 @@ import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -21,32 +22,57 @@ SECRETS: Final = Path("/run/secrets")
 HTTP_NEEDS: Final = ("database_url", "oidc_issuer", "oidc_audience", "oidc_jwks_url", "keys_file")
 WORKER_NEEDS: Final = ("worker_database_url", "kafka_bootstrap", "keys_file")
 MIGRATION_NEEDS: Final = ("owner_database_url",)
+TOPICS_NEEDS: Final = ("kafka_bootstrap",)
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; all empty if it cannot be taken apart. What the library says may hold a password."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port != 0 else urlsplit("")
+    except ValueError:
+        return urlsplit("")
 
 
 def _postgres(url: str) -> str:
-    if url and not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError("expected postgresql://user:password@host:port/database")
+    parts = _parts(url)
+    if url and not (parts.scheme in {"postgresql", "postgres"} and parts.path.strip("/")):
+        raise ValueError("expected postgresql://user:password@host:port/database, the port a number")
     return url
 
 
 def _web(url: str) -> str:
-    if url and not url.startswith(("http://", "https://")):
-        raise ValueError("expected an address that begins with http:// or https://")
+    parts = _parts(url)
+    if url and not (parts.scheme in {"http", "https"} and parts.hostname):
+        raise ValueError("expected an address that begins with http:// or https://, its port a number")
     return url.rstrip("/")
+
+
+def _brokers(addresses: str) -> str:
+    for address in addresses.split(",") if addresses else ():
+        parts = _parts(f"//{address.strip()}")
+        if not (parts.hostname and parts.port and parts.netloc == address.strip()):
+            raise ValueError("expected host:port[,host:port], each port a number")
+    return addresses
 
 
 #: Holds a password: never shown by repr.
 DatabaseUrl = Annotated[str, AfterValidator(_postgres), Field(repr=False)]
 WebUrl = Annotated[str, AfterValidator(_web)]
+Brokers = Annotated[str, AfterValidator(_brokers)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class ServiceSettings(BaseSettings):
-    """What every service reads. A service subclasses it as `Settings` in its settings.py; a field's docstring is its manual."""
+class Settings(BaseSettings):
+    """Read from variables of our prefix."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True
     )
+
+
+class ServiceSettings(Settings):
+    """What every service reads. A service subclasses it as `Settings` in its settings.py; a field's docstring is its manual."""
 
     database_url: DatabaseUrl = ""
     """PostgreSQL as the application role, under row-level security: `postgresql://user:password@host:port/database`."""
@@ -56,7 +82,7 @@ class ServiceSettings(BaseSettings):
     """The same as the owner: migrations only."""
     database_pool: Annotated[int, Field(ge=1, le=200)] = 16
     """Connections in each of two pools, transactions and single statements: a process opens at most twice as many and one."""
-    kafka_bootstrap: str = ""
+    kafka_bootstrap: Brokers = ""
     """Brokers of Kafka: `host:port[,host:port]`."""
     oidc_issuer: WebUrl = ""
     """The issuer that access tokens must name."""
@@ -82,7 +108,16 @@ class ServiceSettings(BaseSettings):
     """Seconds from SIGTERM until new connections are refused; meanwhile replies carry `Connection: close`."""
 
 
-SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+class TopicsSettings(Settings):
+    """What the program that declares the topics reads: it needs nothing but the brokers."""
+
+    kafka_bootstrap: Brokers = ""
+    """Brokers of Kafka: `host:port[,host:port]`."""
+    kafka_replication: Annotated[int, Field(ge=1, le=32767)] = 1
+    """Brokers that keep each topic."""
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def load(cls: type[SettingsT], *needed: str) -> SettingsT:
@@ -117,6 +152,6 @@ def require_free(host: str, port: int, setting: str) -> None:
 def _complaints(wrong: ValidationError) -> list[str]:
     """One line a variable. The value is left out: it may hold a password."""
     return [
-        f"{PREFIX}{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
+        f"{PREFIX}{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg'].removeprefix('Value error, ')}"
         for error in wrong.errors(include_input=False, include_url=False)
     ]

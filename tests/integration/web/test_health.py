@@ -9,7 +9,7 @@ import pytest
 from shared.database.engine import Database
 from shared.database.provision import DatabaseUrls
 from shared.testing.databases import DatabaseFactory
-from shared.web.health import Reason, broker_reachable, database_migrated, database_reachable, reasons_of
+from shared.web.health import Reason, database_migrated, database_reachable, reasons_of
 from tests.support.scratch import SERVICE, prepare
 
 
@@ -31,16 +31,6 @@ async def database(urls: DatabaseUrls) -> AsyncIterator[Database]:
     database = Database(urls.app, pool_size=1, application_name="test-health")
     yield database
     await database.close()
-
-
-async def test_one_broker_of_several_is_enough(kafka_bootstrap: str, closed_port: int) -> None:
-    assert await broker_reachable(kafka_bootstrap)() is None
-    assert await broker_reachable(f"127.0.0.1:{closed_port}, {kafka_bootstrap}")() is None
-
-
-async def test_without_any_broker_the_addresses_are_told(closed_port: int) -> None:
-    address = f"127.0.0.1:{closed_port}"
-    assert await broker_reachable(address)() == Reason("broker-unreachable", {"bootstrap": address})
 
 
 async def test_the_database_is_reachable_and_its_schema_is_the_expected_one(

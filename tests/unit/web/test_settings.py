@@ -6,12 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from shared import settings as module
-from shared.settings import HTTP_NEEDS, ServiceSettings, load
+from shared.settings import HTTP_NEEDS, ServiceSettings, TopicsSettings, load
 
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ServiceSettings.model_fields:
+    for name in (*ServiceSettings.model_fields, *TopicsSettings.model_fields):
         monkeypatch.delenv(f"UNIONHALL_{name.upper()}", raising=False)
 
 
@@ -32,6 +32,18 @@ def test_what_it_does_not_need_may_be_missing() -> None:
     ("variable", "value"),
     [
         ("UNIONHALL_DATABASE_URL", "mysql://rita:secret-word@host/db"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@host:abc/db"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@host:65536/db"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@[::1/db"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word/x@host/db"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@host:5432"),
+        ("UNIONHALL_KAFKA_BOOTSTRAP", "kafka:secret-word"),
+        ("UNIONHALL_KAFKA_BOOTSTRAP", "kafka:9092,other"),
+        ("UNIONHALL_KAFKA_BOOTSTRAP", "PLAINTEXT://kafka:9092"),
+        ("UNIONHALL_KAFKA_BOOTSTRAP", "kafka:9092/x"),
+        ("UNIONHALL_KAFKA_BOOTSTRAP", ":9092"),
+        ("UNIONHALL_OIDC_JWKS_URL", "http://host:secret-word/jwks"),
+        ("UNIONHALL_OTLP_ENDPOINT", "http://"),
         ("UNIONHALL_HTTP_PORT", "secret-word"),
         ("UNIONHALL_HTTP_PORT", "70000"),
         ("UNIONHALL_LOG_LEVEL", "secret-word"),
@@ -47,6 +59,27 @@ def test_what_is_wrong_is_named_without_its_value(
         load(ServiceSettings)
     assert str(ended.value).startswith(f"{variable}: ")
     assert "secret-word" not in str(ended.value)
+
+
+@pytest.mark.parametrize("value", ["three", "0", "1.5"])
+def test_a_wrong_number_of_replicas_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("UNIONHALL_KAFKA_REPLICATION", value)
+    with pytest.raises(SystemExit, match=r"^UNIONHALL_KAFKA_REPLICATION: Input should be "):
+        load(TopicsSettings)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("database_url", "postgresql://rita:p%40ss@[::1]:5432/db"),
+        ("database_url", "postgres://rita@host/db?sslmode=verify-full"),
+        ("kafka_bootstrap", "one:9092, two.test:9093,[::1]:9094"),
+        ("oidc_jwks_url", "http://127.0.0.1:8080/jwks"),
+    ],
+)
+def test_what_is_right_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, field: str, value: str) -> None:
+    monkeypatch.setenv(f"UNIONHALL_{field.upper()}", value)
+    assert getattr(load(ServiceSettings), field) == value
 
 
 def test_settings_are_frozen_and_show_no_password() -> None:

@@ -27,7 +27,7 @@ from shared.messaging.consumer_offsets import Fenced, positions
 from shared.messaging.consumer_redrive import Redriver
 from shared.messaging.freshness import Freshness, source_of
 from shared.messaging.parts import Backoff, Reason
-from shared.messaging.topics import WrongPartitions, dead_letter_topic, ensure_topics
+from shared.messaging.topics import TopicsMissing, WrongPartitions, dead_letter_topic, ensure_topics
 from shared.observability.metrics import CONSUMER_BATCH, CONSUMER_LAG, CONSUMER_PAUSED
 
 logger = logging.getLogger(__name__)
@@ -42,14 +42,6 @@ READ_ON_MS = 10
 UPKEEP_EVERY = 1.0
 #: A member without partitions cannot rejoin after the poll interval (an open defect of the client): it starts anew before that.
 IDLE_RESTART = 200.0
-
-
-class TopicsMissing(RuntimeError):
-    """Topics that nobody has declared to the broker."""
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(", ".join(names))
-        self.names = names
 
 
 class Consumer:

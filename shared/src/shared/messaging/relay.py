@@ -29,7 +29,7 @@ from shared.messaging.relay_source import (
     at,
     ended,
 )
-from shared.messaging.topics import declared_topics
+from shared.messaging.topics import TopicsMissing, WrongPartitions, declared_topics, progress_topic
 from shared.observability.metrics import (
     OLDEST_TRANSACTION,
     OUTBOX_AGE,
@@ -75,14 +75,19 @@ class Relay:
         takeover_wait: float = TAKEOVER_WAIT,
         page: int = PAGE,
     ) -> None:
-        """`database_url` is the worker's; it announces progress of `topics`, by default all of the service's contracts."""
+        """`database_url` is the worker's; `topics`, by default all of the service's contracts, must be there as declared.
+
+        Their progress is announced.
+        """
         self._url = database_url
         self._kafka = kafka
         self._takeover_wait = takeover_wait
         self._page = page
         prefix = f"unionhall.{service}."
         own = [topic for topic in declared_topics() if topic.name.startswith(prefix) and topic.compacted]
-        self._announcer = Announcer(kafka, service, own if topics is None else topics)
+        announced = own if topics is None else topics
+        self._announcer = Announcer(kafka, service, announced)
+        self._topics = [*announced, progress_topic(service)] if announced else []
         self._id: UUID = new_id()
         self._progress = Progress("1:1:")
         self._sent_until: datetime | None = None
@@ -91,7 +96,7 @@ class Relay:
         self.leading = False
 
     def reasons(self) -> list[Reason]:
-        """Not ready while it cannot reach its database or the broker. A relay that waits behind a leader is ready."""
+        """Not ready without its database, the broker or the right topics. A relay that waits behind a leader is ready."""
         return [self._reason] if self._reason else []
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -105,9 +110,18 @@ class Relay:
                 await backoff.pause(stop)
 
     def _failed(self, part: str, error: Exception) -> None:
-        self._reason = Reason(f"relay-{part}-down", {"cause": type(error).__name__})
         RELAY_FAILURES.labels(reason=part).inc()
-        logger.warning("relay waits for its %s: %s", part, type(error).__name__)
+        match error:
+            case TopicsMissing(names=names):
+                reason = Reason("relay-topics-missing", {"topics": ", ".join(names)})
+            case WrongPartitions(names=names):
+                reason = Reason("relay-partitions-wrong", {"topics": ", ".join(names)})
+            case _:
+                reason = Reason(f"relay-{part}-down", {"cause": type(error).__name__})
+        # It is tried for as long as it takes; once is enough to read.
+        if reason != self._reason:
+            logger.warning("relay waits for its %s: %s", part, *reason.params.values())
+        self._reason = reason
 
     async def _try_lead(self, stop: asyncio.Event, backoff: Backoff) -> None:
         connection = await asyncpg.connect(
@@ -156,6 +170,7 @@ class Relay:
             reached = self._progress
             try:
                 await sender.open()
+                await sender.require(self._topics)
                 if failures:
                     await wait_for_stop(stop, SETTLE)
                 if restored:
@@ -169,8 +184,8 @@ class Relay:
                     await asyncio.gather(announcing, return_exceptions=True)
                 await sender.close(flush=True)
                 await source.sign_off()
-            except SendFailed as failed:
-                self._failed("broker", failed)
+            except (SendFailed, TopicsMissing, WrongPartitions) as failed:
+                self._failed("broker" if isinstance(failed, SendFailed) else "topics", failed)
                 failures += 1
                 if self._progress != reached:
                     backoff.reset()

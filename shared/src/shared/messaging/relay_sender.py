@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,10 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from shared.contracts.envelope import SCHEMA_BASE, SEQUENCE_DIGITS, Headers
+from shared.contracts.envelope import SCHEMA_BASE, SEQUENCE_DIGITS, Headers, Topic
 from shared.messaging.broker import connection
 from shared.messaging.partitioning import partition_of
+from shared.messaging.topics import require_topics
 
 #: Milliseconds until an unanswered request counts as failed, and seconds until an unacknowledged batch does: an idempotent
 #: producer itself never gives up.
@@ -78,6 +79,20 @@ class Sender:
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close(flush=False)
             raise SendFailed(f"the broker cannot be reached ({type(error).__name__})") from error
+
+    async def require(self, topics: Collection[Topic]) -> None:
+        """Before anything is sent: a key in another partition than agreed stays there for ever.
+
+        Raises SendFailed, TopicsMissing, WrongPartitions.
+        """
+        try:
+            async with asyncio.timeout(ACK_TIMEOUT):
+                # Asks for all there are: a question by name may make a topic that is missing.
+                cluster = await self._open_producer.client.fetch_all_metadata()
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise SendFailed(f"the topics cannot be listed ({type(error).__name__})") from error
+        present = {name: len(cluster.partitions_for_topic(name) or ()) for name in cluster.topics()}
+        require_topics(present, topics)
 
     async def send(self, rows: Sequence[Any]) -> Sent:
         """Hand a page to the producer, in order of each partition. Raises SendFailed."""

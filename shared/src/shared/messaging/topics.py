@@ -4,9 +4,8 @@ The number of partitions decides where a key lives, so it is never changed: a to
 """
 
 import asyncio
-import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
@@ -14,12 +13,19 @@ from aiokafka.errors import KafkaError, for_code
 from shared.contracts.catalogue import full_registry
 from shared.contracts.envelope import Topic
 from shared.messaging.broker import CertificateProblem, connection
+from shared.settings import TOPICS_NEEDS, TopicsSettings, load
 
-BOOTSTRAP_VARIABLE = "UNIONHALL_KAFKA_BOOTSTRAP"
-REPLICATION_VARIABLE = "UNIONHALL_KAFKA_REPLICATION"
 #: What was deleted or superseded stays at least this long, so that everybody sees all that happened in the last 30 days.
 _TOMBSTONES_MS = 30 * 24 * 3600 * 1000
 _ALREADY_EXISTS = 36
+
+
+class TopicsMissing(RuntimeError):
+    """Topics that nobody has declared to the broker, or that it does not show us."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
 
 
 class WrongPartitions(RuntimeError):
@@ -80,14 +86,25 @@ async def ensure_topics(
             await _create(admin, missing, replication)
     finally:
         await admin.close()
+    _compare_partitions(present, (*wanted.values(), *checked))
+    return [topic.name for topic in missing]
+
+
+def require_topics(present: Mapping[str, int], topics: Collection[Topic]) -> None:
+    """`present` are the broker's, with their numbers of partitions. Raises TopicsMissing, and WrongPartitions."""
+    if missing := sorted(topic.name for topic in topics if topic.name not in present):
+        raise TopicsMissing(missing)
+    _compare_partitions(present, topics)
+
+
+def _compare_partitions(present: Mapping[str, int], topics: Iterable[Topic]) -> None:
     wrong = {
         topic.name: f"{topic.name} has {present[topic.name]} partitions, not {topic.partitions}"
-        for topic in (*wanted.values(), *checked)
+        for topic in topics
         if present.get(topic.name, topic.partitions) != topic.partitions
     }
     if wrong:
         raise WrongPartitions("; ".join(wrong.values()), sorted(wrong))
-    return [topic.name for topic in missing]
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication: int) -> None:
@@ -108,12 +125,11 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication: 
 
 
 async def _main() -> None:
-    bootstrap = os.environ.get(BOOTSTRAP_VARIABLE)
-    if not bootstrap:
-        raise SystemExit(f"{BOOTSTRAP_VARIABLE} is not set: host:port of a broker")
-    replication = int(os.environ.get(REPLICATION_VARIABLE, "1"))
+    settings = load(TopicsSettings, *TOPICS_NEEDS)
     try:
-        created = await ensure_topics(bootstrap, declared_topics(), replication=replication)
+        created = await ensure_topics(
+            settings.kafka_bootstrap, declared_topics(), replication=settings.kafka_replication
+        )
     except (KafkaError, WrongPartitions, CertificateProblem) as problem:
         raise SystemExit(f"topics could not be declared: {problem}") from None
     sys.stdout.write(f"{len(created)} topics created, {len(declared_topics()) - len(created)} were there\n")

@@ -103,23 +103,6 @@ def database_migrated(database: Database, head: str) -> ReadyCheck:
     return check
 
 
-def broker_reachable(bootstrap: str) -> ReadyCheck:
-    """Some broker of `bootstrap` accepts connections."""
-
-    async def check() -> Reason | None:
-        for address in bootstrap.split(","):
-            host, _, port = address.strip().rpartition(":")
-            try:
-                _, writer = await asyncio.open_connection(host, int(port))
-            except OSError:
-                continue
-            writer.close()
-            return None
-        return Reason("broker-unreachable", {"bootstrap": bootstrap})
-
-    return check
-
-
 def health_router(checks: Sequence[ReadyCheck], is_draining: Callable[[], bool]) -> APIRouter:
     """The routes; they ask for no token and are not routed by the gateway."""
     router = APIRouter(include_in_schema=False)

@@ -177,6 +177,9 @@ class TokenVerifier:
                 raise jwt.InvalidTokenError("no subject")
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("token-expired") from None
+        except jwt.ImmatureSignatureError:
+            # Signed by the issuer, so told apart: nobody but an operator can mend the clocks.
+            raise Unauthenticated("token-not-yet-valid") from None
         except (jwt.PyJWTError, ValueError):
             # One answer for all the rest: what exactly is wrong helps only an attacker.
             raise Unauthenticated("token-invalid") from None
