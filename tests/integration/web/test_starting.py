@@ -5,20 +5,23 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from local_stack import PostgresServer
+from membership_service.bootstrap import ALREADY
 from shared.composition.schema import SchemaWatch
 from shared.database.engine import Database
-from shared.database.provision import DatabaseUrls
+from shared.database.provision import DatabaseUrls, provision
 from shared.security.keys import new_ring_json
 from shared.settings import HTTP_NEEDS, WORKER_NEEDS
 from shared.testing import Eventually
-from shared.testing.databases import DatabaseFactory
+from shared.testing.databases import PASSWORDS, DatabaseFactory, run_apart
 from tests.support.scratch import SERVICE, prepare
 
 PROGRAMS = tuple(
@@ -41,11 +44,21 @@ ELSEWHERE = {
 }
 
 
-def ended(program: str, settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+#: Programs that an operator runs, the setting that says where, and what must be said besides.
+OF_OPERATORS = {
+    "membership_service.migrate": ("UNIONHALL_OWNER_DATABASE_URL", ()),
+    "membership_service.bootstrap": (
+        "UNIONHALL_WORKER_DATABASE_URL",
+        ("--issuer", "https://identity.test", "--subject", "first", "--organisation-name", "示例省总工会"),
+    ),
+}
+
+
+def ended(program: str, settings: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """The process, which ends by itself."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UNIONHALL_")}
     return subprocess.run(
-        [sys.executable, "-m", program],
+        [sys.executable, "-m", program, *arguments],
         env={**kept, **settings},
         capture_output=True,
         text=True,
@@ -110,6 +123,78 @@ def test_a_port_that_is_taken_is_named(program: str, variable: str, ring: Path) 
     assert done.returncode == 1
     expected = f"{variable}: cannot listen on 127.0.0.1, port {port} (Address already in use)\n"
     assert done.stderr == expected
+
+
+@pytest.mark.parametrize(
+    ("program", "variable", "value"),
+    [
+        ("membership_service.app", "UNIONHALL_DATABASE_URL", "postgresql://app:secret-word@host:abc/x"),
+        ("membership_service.worker", "UNIONHALL_KAFKA_BOOTSTRAP", "kafka:abc"),
+        (
+            "membership_service.migrate",
+            "UNIONHALL_OWNER_DATABASE_URL",
+            "postgresql://o:secret-word@host:abc/x",
+        ),
+        ("shared.messaging.topics", "UNIONHALL_KAFKA_BOOTSTRAP", "kafka:abc"),
+        ("shared.messaging.topics", "UNIONHALL_KAFKA_REPLICATION", "three"),
+    ],
+)
+def test_a_malformed_setting_is_named_and_told_what_is_expected(
+    program: str, variable: str, value: str, ring: Path
+) -> None:
+    done = ended(program, ELSEWHERE | {"UNIONHALL_KEYS_FILE": str(ring), variable: value})
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith((f"{variable}: expected ", f"{variable}: Input should be "))
+    assert "secret-word" not in line
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseUrls]:
+    """An empty database on a server that asks for passwords; the one of the other tests trusts everybody."""
+    server = PostgresServer(tmp_path_factory.mktemp("guarded"), password="of-the-superuser", durable=False)
+    try:
+        server.start(60)
+        yield run_apart(provision(server.url, "membership", PASSWORDS))
+    finally:
+        server.destroy()
+
+
+@pytest.mark.parametrize("program", OF_OPERATORS)
+def test_a_database_that_lets_nobody_in_is_told_by_the_name_of_the_setting(
+    program: str, guarded: DatabaseUrls
+) -> None:
+    variable, arguments = OF_OPERATORS[program]
+    good = guarded.owner if program.endswith("migrate") else guarded.worker
+    place = urlsplit(good)
+    wrong = {
+        good.replace(f":{place.password}@", ":secret-word@"): "password authentication failed",
+        place._replace(path="/no_such_database").geturl(): 'database "no_such_database" does not exist',
+        good.replace(f":{place.port}/", ":9/"): "Connect call failed",
+    }
+    assert len({good, *wrong}) == 4
+    for url, told in wrong.items():
+        done = ended(program, {variable: url}, *arguments)
+        assert done.returncode == 1, told
+        assert done.stderr.startswith(f"{variable}: the database cannot be used ("), done.stderr
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "secret-word" not in done.stderr
+
+
+def test_who_is_let_in_does_the_work(guarded: DatabaseUrls) -> None:
+    for program, code, told in (
+        ("membership_service.bootstrap", 1, "the database has no schema yet: run migrate first\n"),
+        ("membership_service.migrate", 0, ""),
+        ("membership_service.bootstrap", 0, ""),
+        ("membership_service.bootstrap", ALREADY, "administrator already"),
+    ):
+        variable, arguments = OF_OPERATORS[program]
+        url = guarded.owner if program.endswith("migrate") else guarded.worker
+        done = ended(program, {variable: url}, *arguments)
+        assert done.returncode == code, done.stderr
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.fixture

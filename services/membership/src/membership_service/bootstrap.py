@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 from membership_service.organisations import repository as organisations
@@ -21,6 +22,8 @@ from membership_service.posts.repository import any_administrator
 from membership_service.settings import Settings
 from shared.contracts.membership import OrganisationKind, Role
 from shared.database.engine import Database
+from shared.database.reach import require_database
+from shared.database.revisions import database_revision
 from shared.database.scope import Scope
 from shared.database.session import WriteSession
 from shared.kernel.clock import SystemClock
@@ -29,6 +32,9 @@ from shared.kernel.ids import new_id
 from shared.kernel.texts import register, text
 from shared.security.acting import SYSTEM, By
 from shared.settings import load
+
+#: The exit code that says that somebody is administrator already. 1 is any other trouble, 2 a wrong command line.
+ALREADY: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,9 @@ async def bootstrap_administrator(session: WriteSession, holder: Holder, top: To
 
 
 async def _run(url: str, holder: Holder, top: Top) -> UUID:
+    await require_database(url, "worker_database_url")
+    if await database_revision(url) is None:
+        sys.exit("the database has no schema yet: run migrate first")
     database = Database(url, pool_size=1, application_name="membership-bootstrap")
     try:
         async with database.write(Scope.everything()) as session:
@@ -87,7 +96,7 @@ async def _run(url: str, holder: Holder, top: Top) -> UUID:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run once; print the id of the top unit. Exit code 1 if there is an administrator already."""
+    """Run once; print the id of the top unit. Exit code 3 if there is an administrator already."""
     parser = argparse.ArgumentParser(prog="membership_service.bootstrap", description=__doc__)
     parser.add_argument("--issuer", required=True, help="issuer of the administrator's tokens")
     parser.add_argument("--subject", required=True, help="the administrator's subject at the issuer")
@@ -113,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         root_id = asyncio.run(_run(settings.worker_database_url, holder, top))
     except Conflict as refusal:
-        sys.exit(f"{text(refusal.code, 'zh-CN')}\n{text(refusal.code, 'en')}")
+        sys.stderr.write(f"{text(refusal.code, 'zh-CN')}\n{text(refusal.code, 'en')}\n")
+        sys.exit(ALREADY)
     sys.stdout.write(f"{root_id}\n")
 
 

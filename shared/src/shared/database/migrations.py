@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.database.metadata import service_metadata
+from shared.database.reach import require_database
 from shared.database.revisions import VERSION_TABLE, migrations_folder
 from shared.database.shared_tables import GRANTS, OUTBOX_SLOTS, inbox_quarters, shared_tables
 from shared.security.audit import audit_policies
@@ -32,9 +33,9 @@ def run(service_package: str, argv: Sequence[str] = (), *, url: str | None = Non
 
     `service_package` ("membership_service") has a module `metadata` with `complete_metadata()`, or with `metadata` if that is
     complete; its migrations lie in `migrations/` beside `src/` or inside the package. `url` defaults to the owner's URL in
-    the settings. Ends the process with a message if that is missing.
+    the settings. Ends the process with a message if that is missing, or if nobody lets it in there.
     """
-    owner_url = url or load(ServiceSettings, *MIGRATION_NEEDS).owner_database_url
+    owner_url = url or _owner_url()
     package = importlib.import_module(service_package)
     config = Config()
     config.set_main_option("script_location", str(migrations_folder(package)))
@@ -57,6 +58,12 @@ def run(service_package: str, argv: Sequence[str] = (), *, url: str | None = Non
             command.current(config, verbose=True)
         case _:
             raise SystemExit("usage: migrate [upgrade [revision] | downgrade revision | check | current]")
+
+
+def _owner_url() -> str:
+    url = load(ServiceSettings, *MIGRATION_NEEDS).owner_database_url
+    asyncio.run(require_database(url, *MIGRATION_NEEDS))
+    return url
 
 
 def run_environment() -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from membership_service.bootstrap import Top, bootstrap_administrator
+from membership_service.bootstrap import ALREADY, Top, bootstrap_administrator
 from membership_service.posts.domain import Holder
 from shared.contracts.membership import OrganisationKind
 from shared.database.engine import Database
@@ -150,6 +150,6 @@ def test_bootstrap_as_a_program(make_database: DatabaseFactory) -> None:
     first = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=25)
     assert first.returncode == 0, first.stderr
     second = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=25)
-    assert second.returncode == 1
+    assert second.returncode == ALREADY
     assert "首位管理员" in second.stderr
     assert "administrator already" in second.stderr
