@@ -9,7 +9,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from tests.k8s import agreement, flows, hardening, linter, product, references, tools
+from tests.k8s import (
+    addresses,
+    agreement,
+    capacity,
+    flows,
+    hardening,
+    linter,
+    outages,
+    product,
+    references,
+    tools,
+)
 from tests.k8s.manifests import ROOT, Build, BuildFailed, builds
 from tests.k8s.schemas import Schemas
 
@@ -80,9 +91,13 @@ def _compose(made: Iterable[Build]) -> list[str]:
     return _each(made, lambda build: agreement.complaints(build, compose))
 
 
+def _room(made: Iterable[Build]) -> list[str]:
+    return [*_each(made, capacity.complaints), *capacity.of_compose(agreement.composed())]
+
+
 def _flows(made: Iterable[Build]) -> list[str]:
     listed = flows.declared()
-    return _each(made, lambda build: flows.complaints(build, listed))
+    return _each(made, lambda build: [*flows.complaints(build, listed), *addresses.complaints(build, listed)])
 
 
 def _linter(made: Iterable[Build]) -> list[str]:
@@ -93,9 +108,11 @@ def _linter(made: Iterable[Build]) -> list[str]:
 CHECKS: Mapping[str, Callable[[Sequence[Build]], list[str]]] = {
     "schemas": _schemas,
     "pods": lambda made: _each(made, hardening.complaints),
+    "outages": lambda made: _each(made, outages.complaints),
     "names": lambda made: _each(made, references.complaints),
     "code": lambda made: _each(made, product.complaints),
     "compose": _compose,
+    "room": _room,
     "flows": _flows,
     "linter": _linter,
 }

@@ -38,16 +38,17 @@ def declared() -> Document:
 
 def complaints(build: Build, listed: Document) -> list[str]:
     """Connections that the policies of a build allow and the list does not name, and the other way round."""
-    places = list(_places(build, listed))
-    wanted = set(_wanted(build, listed, places))
-    allowed = set(_allowed(build.of("NetworkPolicy"), places, {port for _, _, port in wanted}))
+    among = list(places(build, listed))
+    listed_flows = set(wanted(build, listed, among))
+    allowed = set(_allowed(build.of("NetworkPolicy"), among, {port for _, _, port in listed_flows}))
     return [
-        *(f"{a} may reach {b} at {port}, which flows.yaml does not name" for a, b, port in sorted(allowed - wanted)),
-        *(f"{a} cannot reach {b} at {port}, which flows.yaml names" for a, b, port in sorted(wanted - allowed)),
+        *(f"{a} may reach {b} at {port}, which flows.yaml does not name" for a, b, port in sorted(allowed - listed_flows)),
+        *(f"{a} cannot reach {b} at {port}, which flows.yaml names" for a, b, port in sorted(listed_flows - allowed)),
     ]  # fmt: skip
 
 
-def _places(build: Build, listed: Document) -> Iterator[Place]:
+def places(build: Build, listed: Document) -> Iterator[Place]:
+    """Everybody in a build, and whom the list names besides."""
     for workload in build.workloads:
         yield Place(workload.name, NAMESPACE, workload.labels)
     for part, pods in listed["made"].items():
@@ -58,11 +59,12 @@ def _places(build: Build, listed: Document) -> Iterator[Place]:
         yield Place(name, outside.get("namespace", ""), outside.get("labels", {}))
 
 
-def _wanted(build: Build, listed: Document, places: Sequence[Place]) -> Iterator[Flow]:
+def wanted(build: Build, listed: Document, among: Sequence[Place]) -> Iterator[Flow]:
+    """The list, its patterns filled in."""
     for part in sorted(build.parts & listed["flows"].keys()):
         for flow in listed["flows"][part]:
-            sources = [place for place in places if _is_named(place, flow["from"])]
-            targets = [place for place in places if _is_named(place, [flow["to"]])]
+            sources = [place for place in among if _is_named(place, flow["from"])]
+            targets = [place for place in among if _is_named(place, [flow["to"]])]
             for source, target in product(sources, targets):
                 yield from ((source.name, target.name, port) for port in flow["ports"])
 

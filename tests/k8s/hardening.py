@@ -1,14 +1,21 @@
 """What every pod must and must not: Kubernetes' own "restricted" rules, which the namespace enforces, and the house's."""
 
+import re
 from collections.abc import Iterator
 
 from shared.messaging.worker import GRACE
 from shared.web.app import GRACE_SECONDS
 from tests.k8s.given import given
 from tests.k8s.manifests import Build, Document, Workload
+from tests.k8s.references import named
 
 _VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
 _DRAIN = "UNIONHALL_DRAIN_SECONDS"
+#: Overlays in which an image is what it was when it was tried.
+_BY_DIGEST = {"staging", "production"}
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+#: What kustomize puts behind the name of a generated map: the sum of its content, in its own letters.
+_HASHED = re.compile(r"-[2456789bcdfghkmt]{10}$")
 
 
 def complaints(build: Build) -> list[str]:
@@ -16,12 +23,15 @@ def complaints(build: Build) -> list[str]:
     found = [
         f"{workload.name}: {what}" for workload in build.workloads for what in _workload(build, workload)
     ]
-    return [*found, *_namespace(build), *_disruption(build)]
+    return [*found, *_digests(build), *_namespace(build), *_disruption(build)]
 
 
 def _workload(build: Build, workload: Workload) -> Iterator[str]:
     yield from restricted(workload.pod)
     yield from _house(workload)
+    for kind, name in named(workload):
+        if kind == "ConfigMap" and not _HASHED.search(name):
+            yield f"goes on with what {name} said before: it is not named after its content"
     if workload.kind == "Deployment":
         yield from _updates(build, workload)
 
@@ -98,6 +108,16 @@ def _updates(build: Build, workload: Workload) -> Iterator[str]:
     needed = hook + drain + (GRACE_SECONDS if serves else GRACE)
     if grace <= needed:
         yield f"is killed after {grace} s, and may need {needed:g}"
+
+
+def _digests(build: Build) -> Iterator[str]:
+    if build.parts & _BY_DIGEST:
+        images = [(workload.name, workload.container["image"]) for workload in build.workloads]
+        # Strimzi's operator takes Kafka's images from its own release.
+        images += [(found["metadata"]["name"], found["spec"]["imageName"]) for found in build.of("Cluster")]
+        yield from (
+            f"{name}: {image} is not by digest" for name, image in images if not _DIGEST.search(image)
+        )
 
 
 def _namespace(build: Build) -> Iterator[str]:

@@ -14,7 +14,7 @@ metadata: {name: unionhall, labels: {pod-security.kubernetes.io/enforce: restric
 ---
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: common-http-1, namespace: unionhall}
+metadata: {name: common-http-k4t5m6h7g8, namespace: unionhall}
 data:
   UNIONHALL_KEYS_FILE: /run/secrets/keys.json
   UNIONHALL_LOG_LEVEL: INFO
@@ -45,7 +45,7 @@ spec:
       containers:
         - name: service
           image: unionhall/membership:0.1.0
-          envFrom: [{configMapRef: {name: common-http-1}}]
+          envFrom: [{configMapRef: {name: common-http-k4t5m6h7g8}}]
           ports: [{name: http, containerPort: 8080}]
           startupProbe: {httpGet: {path: /health/live, port: http}}
           livenessProbe: {httpGet: {path: /health/live, port: http}}

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.k8s.hardening import complaints
+from tests.k8s.manifests import Build
 from tests.k8s.sample import of, pod, put, sample
 
 
@@ -43,6 +44,43 @@ def test_a_planted_breach_in_a_pod_is_noticed(path: str, value: Any, complaint: 
     put(pod(build), path, value)
     (found,) = complaints(build)
     assert complaint in found
+
+
+@pytest.mark.parametrize("overlay", ["staging", "production"])
+@pytest.mark.parametrize(
+    ("image", "database", "complaint"),
+    [
+        ("r.example/membership@sha256:" + "0" * 64, "postgresql:18@sha256:" + "0" * 64, None),
+        ("r.example/membership:0.1.0", "postgresql:18@sha256:" + "0" * 64, "membership-http: r.example/membership:0.1.0"),
+        ("r.example/membership@sha256:0", "postgresql:18@sha256:" + "0" * 64, "membership-http: r.example/membership@sha256:0"),
+        ("r.example/membership@sha256:" + "0" * 64, "postgresql:18", "c: postgresql:18"),
+    ],
+)  # fmt: skip
+def test_an_image_that_is_not_by_digest_is_noticed(
+    overlay: str, image: str, database: str, complaint: str | None
+) -> None:
+    cluster = {
+        "kind": "Cluster",
+        "metadata": {"name": "c", "namespace": "unionhall"},
+        "spec": {"imageName": database},
+    }
+    build = sample(cluster)
+    put(pod(build), "containers.0.image", image)
+    found = complaints(Build(overlay, frozenset({"base", overlay}), build.documents))
+    assert found == ([f"{complaint} is not by digest"] if complaint else [])
+    # Elsewhere a version will do.
+    assert complaints(build) == []
+
+
+@pytest.mark.parametrize("name", ["common-http", "common-http-1", "common-http-settings99"])
+def test_settings_that_would_change_under_a_pod_are_noticed(name: str) -> None:
+    build = sample()
+    put(pod(build), "containers.0.envFrom.0.configMapRef.name", name)
+    # Its drain is read from there.
+    put(of(build, "ConfigMap"), "metadata.name", name)
+    assert complaints(build) == [
+        f"membership-http: goes on with what {name} said before: it is not named after its content"
+    ]
 
 
 def test_an_init_container_is_looked_at_too() -> None:
