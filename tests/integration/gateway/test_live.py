@@ -143,9 +143,9 @@ async def test_nobody_holds_more_streams_than_anybody_looks_at(
     again = issuer.headers("province") | {"Last-Event-ID": "7"}
     address = f"/api/v1/organisations/{PROVINCE}/live"
     async with AsyncExitStack() as stack:
-        for _ in range(MAX_STREAMS):
-            follower = await follow(stack, client, PROVINCE, again)
-            assert await follower.next_event() == "reload"
+        # Kept: a stream that nobody holds is closed.
+        followers = [await follow(stack, client, PROVINCE, again) for _ in range(MAX_STREAMS)]
+        assert [await one.next_event() for one in followers] == ["reload"] * MAX_STREAMS
         refused = await client.get(address, headers=again)
         assert (refused.status_code, refused.json()["code"]) == (429, "too-many-streams")
         # Others are none the poorer.
