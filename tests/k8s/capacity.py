@@ -5,6 +5,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
+from fastapi.routing import APIRoute
+
 from shared.settings import ServiceSettings
 from shared.web.body import max_body_of
 from tests.k8s.agreement import constant, mebibytes, server_setting, temporary
@@ -50,7 +52,8 @@ def most_connections(settings: Mapping[str, str]) -> int:
 def largest_body(service: str) -> int:
     """Bytes of the largest body that a service takes."""
     routers = import_module(f"{service}_service.app").ROUTERS
-    return max(max_body_of(route.endpoint) for router in routers for route in router.routes)
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    return max(max_body_of(route.endpoint) for route in routes)
 
 
 def _connections(build: Build) -> Iterator[str]:
