@@ -18,6 +18,7 @@ from tests.k8s import (
     linter,
     outages,
     product,
+    prometheus,
     references,
     tools,
 )
@@ -100,6 +101,10 @@ def _flows(made: Iterable[Build]) -> list[str]:
     return _each(made, lambda build: [*flows.complaints(build, listed), *addresses.complaints(build, listed)])
 
 
+def _prometheus(made: Iterable[Build]) -> list[str]:
+    return prometheus.complaints(tools.rules_reader(), made, tools.BUILD / "questions.yml")
+
+
 def _linter(made: Iterable[Build]) -> list[str]:
     return linter.complaints(tools.python(), made, tools.BUILD / "linted")
 
@@ -114,6 +119,7 @@ CHECKS: Mapping[str, Callable[[Sequence[Build]], list[str]]] = {
     "compose": _compose,
     "room": _room,
     "flows": _flows,
+    "prometheus": _prometheus,
     "linter": _linter,
 }
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from tests.k8s.manifests import ROOT
 
 BUILD: Final = ROOT / "build/k8s"
+RULES: Final = Path(__file__).with_name("rules")
 #: A folder of CustomResourceDefinitions of the caller's own, instead of those in packages.toml.
 CRDS_VARIABLE: Final = "CRDS"
 PACKAGES: Final[dict[str, Any]] = tomllib.loads(Path(__file__).with_name("packages.toml").read_text("utf-8"))
@@ -38,6 +39,16 @@ def kustomize() -> list[str]:
         module = PACKAGES["kustomize"]["module"]
         _run([_go(), "install", module], GOBIN=str(program.parent), GOFLAGS="-mod=mod")
     return [str(program), "build"]
+
+
+def rules_reader() -> Path:
+    """A program of a few lines around Prometheus' own reader of rules. Raises Missing."""
+    program = BUILD / "bin/rules"
+    # Go builds anew only what has changed. promtool itself would take many minutes: it knows every cloud.
+    _run(
+        [_go(), "build", "-C", str(RULES), "-o", str(program), "."], CGO_ENABLED="0", GOFLAGS="-mod=readonly"
+    )
+    return program
 
 
 def definitions() -> Path:
