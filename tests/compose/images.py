@@ -63,7 +63,7 @@ def check(service: str, image: str, labels: Mapping[str, str]) -> str:
     assert not found["testing"], f"{image} holds shared.testing"
     assert set(found["locked"]) <= locked(service), set(found["locked"]) - locked(service)
     inspected = json.loads(docker("image", "inspect", image))[0]
-    there = inspected["Config"]["Labels"]
+    there = inspected["Config"]["Labels"] or {}
     assert labels.items() <= there.items(), f"{image} says {there}, not {labels}: was it built?"
     assert inspected["Config"]["Cmd"] == ["app"], "the start is not in exec form"
     # Started with nothing it ends at once and says what it needs.
