@@ -5,14 +5,14 @@ The file holds what a key management service hands out at start (`KeyRing.load`)
 """
 
 import base64
-import binascii
+import json
 import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -47,11 +47,12 @@ class Keys:
     keys: Mapping[str, bytes] = field(repr=False)
 
     def __post_init__(self) -> None:
+        # Whoever mixes up a key and its name must not find the key in a log: neither is told.
         if self.current not in self.keys:
-            raise KeyProblem(f"the current key {self.current!r} is not among the keys")
+            raise KeyProblem("the current key is not among the keys")
         for name, key in self.keys.items():
             if len(key) != KEY_BYTES or not 0 < len(name.encode()) < 256:
-                raise KeyProblem(f"key {name!r} must have a short name and {KEY_BYTES} bytes")
+                raise KeyProblem(f"a key must have a short name and {KEY_BYTES} bytes")
 
 
 def is_open_to_others(status: os.stat_result) -> bool:
@@ -90,28 +91,17 @@ class KeyRing:
         """Read the ring from a file that nobody but its owner may read. Raises KeyProblem."""
         try:
             status = path.stat()
-            raw = orjson.loads(path.read_bytes())
+            raw = json.loads(path.read_bytes(), object_pairs_hook=_once)
         except OSError as wrong:
             raise KeyProblem(f"the key file cannot be read ({wrong.strerror})") from None
-        except orjson.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise KeyProblem("the key file is not JSON") from None
         if os.name == "posix" and is_open_to_others(status):
             raise KeyProblem("the key file may be read by others: chmod 600")
         try:
-            return cls(
-                {
-                    purpose: Keys(
-                        raw[purpose]["current"],
-                        {
-                            name: base64.b64decode(key, validate=True)
-                            for name, key in raw[purpose]["keys"].items()
-                        },
-                    )
-                    for purpose in PURPOSES
-                    if purpose in raw
-                }
-            )
-        except (KeyError, TypeError, AttributeError, binascii.Error):
+            return cls({purpose: _keys(purpose, raw[purpose]) for purpose in PURPOSES if purpose in raw})
+        # ValueError: a key that is no base64.
+        except (KeyError, TypeError, AttributeError, ValueError):
             raise KeyProblem("the key file has another form than expected") from None
 
     def current(self, purpose: Purpose) -> str:
@@ -166,6 +156,22 @@ class KeyRing:
     def is_current(self, wrapped: bytes) -> bool:
         """Whether `wrapped` is under the current key-encryption key; if not, rotation has still to rewrap it."""
         return wrapped.startswith(self._prefixes["field"])
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the file. Of two keys under one name the first would open nothing any more, and nobody would know why."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise KeyProblem("the key file has two entries of one name")
+    return found
+
+
+def _keys(purpose: Purpose, written: Any) -> Keys:
+    try:
+        keys = {name: base64.b64decode(key, validate=True) for name, key in written["keys"].items()}
+        return Keys(written["current"], keys)
+    except KeyProblem as problem:
+        raise KeyProblem(f"{purpose}: {problem}") from None
 
 
 def key_name(sealed: bytes) -> str:
