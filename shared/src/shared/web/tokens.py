@@ -6,6 +6,7 @@ an access token says of itself that it is one, by header type `at+jwt` (RFC 9068
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from shared.kernel.errors import Unauthenticated, Unavailable
+
+_log = logging.getLogger(__name__)
 
 ALGORITHMS: Final = ("RS256", "ES256")
 #: Clocks of issuer and service may differ by so many seconds.
@@ -92,11 +95,21 @@ class PublishedKeys:
             reply = await self._client.get(self._url)
             reply.raise_for_status()
             keys = usable_keys(reply.json())
-        except (httpx.HTTPError, ValueError):
+        except (httpx.HTTPError, ValueError) as wrong:
+            self._tell(type(wrong).__name__)
             return
-        if keys:
-            self._keys = keys
-            self._read_at = self._clock()
+        if not keys:
+            self._tell("no usable key in it")
+            return
+        self._keys = keys
+        self._read_at = self._clock()
+
+    def _tell(self, cause: str) -> None:
+        """Not why in its own words: they quote the address."""
+        _log.warning(
+            "the issuer's keys cannot be read at UNIONHALL_OIDC_JWKS_URL",
+            extra={"cause": cause, "kept": len(self._keys)},
+        )
 
 
 def usable_keys(jwks: Any) -> dict[str, jwt.PyJWK]:
