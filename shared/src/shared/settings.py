@@ -27,11 +27,14 @@ TOPICS_NEEDS: Final = ("kafka_bootstrap",)
 
 def _parts(address: str) -> SplitResult:
     """The parts of an address; all empty if it cannot be taken apart. What the library says may hold a password."""
+    nothing = urlsplit("")
     try:
         parts = urlsplit(address)
-        return parts if parts.port != 0 else urlsplit("")
+        # Refused by whoever asks for the address of such a name, in words that name no setting.
+        (parts.hostname or "").encode("idna")
+        return parts if parts.port != 0 and address.isprintable() and " " not in address else nothing
     except ValueError:
-        return urlsplit("")
+        return nothing
 
 
 def _postgres(url: str) -> str:
@@ -45,6 +48,10 @@ def _web(url: str) -> str:
     parts = _parts(url)
     if url and not (parts.scheme in {"http", "https"} and parts.hostname):
         raise ValueError("expected an address that begins with http:// or https://, its port a number")
+    return url
+
+
+def _without_slash(url: str) -> str:
     return url.rstrip("/")
 
 
@@ -58,7 +65,9 @@ def _brokers(addresses: str) -> str:
 
 #: Holds a password: never shown by repr.
 DatabaseUrl = Annotated[str, AfterValidator(_postgres), Field(repr=False)]
-WebUrl = Annotated[str, AfterValidator(_web)]
+WebUrl = Annotated[str, AfterValidator(_web), AfterValidator(_without_slash)]
+#: Compared with what stands in tokens, so taken as it is: some issuers end with a slash.
+Issuer = Annotated[str, AfterValidator(_web)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -67,7 +76,13 @@ class Settings(BaseSettings):
     """Read from variables of our prefix."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        # As of a secret's file: whoever fills in a form leaves a blank now and then.
+        str_strip_whitespace=True,
+        allow_inf_nan=False,
     )
 
 
@@ -84,8 +99,8 @@ class ServiceSettings(Settings):
     """Connections in each of two pools, transactions and single statements: a process opens at most twice as many and one."""
     kafka_bootstrap: Brokers = ""
     """Brokers of Kafka: `host:port[,host:port]`."""
-    oidc_issuer: WebUrl = ""
-    """The issuer that access tokens must name."""
+    oidc_issuer: Issuer = ""
+    """The issuer that access tokens must name, letter by letter."""
     oidc_audience: str = ""
     """The audience that access tokens must name."""
     oidc_jwks_url: WebUrl = ""
@@ -130,9 +145,7 @@ def load(cls: type[SettingsT], *needed: str) -> SettingsT:
     except ValidationError as wrong:
         sys.exit("\n".join(_complaints(wrong)))
     except SettingsError as wrong:
-        if not isinstance(wrong.__cause__, OSError):
-            raise
-        sys.exit(f"{wrong.__cause__.filename}: this secret cannot be read ({wrong.__cause__.strerror})")
+        sys.exit(_unreadable(wrong))
     empty = [name for name in needed if getattr(settings, name) in ("", Path())]
     if empty:
         sys.exit("\n".join(f"{PREFIX}{name.upper()} is not set, and this process needs it" for name in empty))
@@ -147,6 +160,16 @@ def require_free(host: str, port: int, setting: str) -> None:
     except OSError as refused:
         reason = os.strerror(refused.errno) if refused.errno and refused.errno > 0 else str(refused)
         sys.exit(f"{PREFIX}{setting.upper()}: cannot listen on {host}, port {port} ({reason})")
+
+
+def _unreadable(wrong: SettingsError) -> str:
+    """Which secret, and why. Raises what is neither the system's trouble nor the file's."""
+    match wrong.__cause__:
+        case OSError() as refused:
+            return f"{refused.filename}: this secret cannot be read ({refused.strerror})"
+        case UnicodeDecodeError():
+            return f"{SECRETS}: {wrong}: it is no text in UTF-8"
+    raise wrong
 
 
 def _complaints(wrong: ValidationError) -> list[str]:

@@ -37,6 +37,18 @@ def test_what_it_does_not_need_may_be_missing() -> None:
         ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@[::1/db"),
         ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word/x@host/db"),
         ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@host:5432"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@a..b/db"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@ho st/db"),
+        ("UNIONHALL_DATABASE_URL", "postgresql://rita:secret-word@host/db\npostgresql://rita:other@host/db"),
+        ("UNIONHALL_DATABASE_URL", "\ufeffpostgresql://rita:secret-word@host/db"),
+        ("UNIONHALL_DATABASE_URL", '"postgresql://rita:secret-word@host/db"'),
+        ("UNIONHALL_OIDC_JWKS_URL", "file:///secret-word"),
+        ("UNIONHALL_OIDC_JWKS_URL", "http://a..b/secret-word"),
+        ("UNIONHALL_DRAIN_SECONDS", "NaN"),
+        ("UNIONHALL_DRAIN_SECONDS", "inf"),
+        ("UNIONHALL_DRAIN_SECONDS", "-1"),
+        ("UNIONHALL_RATE_LIMIT_PER_MINUTE", "-1"),
+        ("UNIONHALL_DATABASE_POOL", "-3"),
         ("UNIONHALL_KAFKA_BOOTSTRAP", "kafka:secret-word"),
         ("UNIONHALL_KAFKA_BOOTSTRAP", "kafka:9092,other"),
         ("UNIONHALL_KAFKA_BOOTSTRAP", "PLAINTEXT://kafka:9092"),
@@ -75,11 +87,25 @@ def test_a_wrong_number_of_replicas_is_named(monkeypatch: pytest.MonkeyPatch, va
         ("database_url", "postgres://rita@host/db?sslmode=verify-full"),
         ("kafka_bootstrap", "one:9092, two.test:9093,[::1]:9094"),
         ("oidc_jwks_url", "http://127.0.0.1:8080/jwks"),
+        # A token's issuer is compared letter by letter.
+        ("oidc_issuer", "https://tenant.identity.test/"),
     ],
 )
 def test_what_is_right_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, field: str, value: str) -> None:
     monkeypatch.setenv(f"UNIONHALL_{field.upper()}", value)
     assert getattr(load(ServiceSettings), field) == value
+
+
+def test_blanks_around_a_value_are_nobodys_intention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIONHALL_DATABASE_URL", " postgresql://rita@host/db ")
+    monkeypatch.setenv("UNIONHALL_OIDC_AUDIENCE", "\t")
+    monkeypatch.setenv("UNIONHALL_HTTP_PORT", " 8081 ")
+    settings = load(ServiceSettings)
+    assert (settings.database_url, settings.oidc_audience, settings.http_port) == (
+        "postgresql://rita@host/db",
+        "",
+        8081,
+    )
 
 
 def test_settings_are_frozen_and_show_no_password() -> None:
@@ -118,3 +144,13 @@ def test_a_secret_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(SystemExit) as ended:
         load(ServiceSettings)
     assert str(ended.value) == f"{secret}: this secret cannot be read (Permission denied)"
+
+
+def test_a_secret_that_is_no_text_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "SECRETS", tmp_path)
+    (tmp_path / "unionhall_database_url").write_bytes(b"\xff\xfesecret-word")
+    with pytest.raises(SystemExit, match=r"database_url.* no text in UTF-8$") as ended:
+        load(ServiceSettings)
+    assert "secret-word" not in str(ended.value)
