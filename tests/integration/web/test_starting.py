@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from local_stack import PostgresServer
@@ -190,11 +191,26 @@ def test_who_is_let_in_does_the_work(guarded: DatabaseUrls) -> None:
         ("membership_service.bootstrap", ALREADY, "administrator already"),
     ):
         variable, arguments = OF_OPERATORS[program]
-        url = guarded.owner if program.endswith("migrate") else guarded.worker
+        url = (guarded.owner if program.endswith("migrate") else guarded.worker) + "?sslmode=prefer"
         done = ended(program, {variable: url}, *arguments)
         assert done.returncode == code, done.stderr
         assert told in done.stderr
         assert "Traceback" not in done.stderr
+    run_apart(take_for(guarded.owner, "9999_later"))
+    done = ended("membership_service.migrate", {"UNIONHALL_OWNER_DATABASE_URL": guarded.owner})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("migrate: ")
+    assert "9999_later" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def take_for(owner_url: str, revision: str) -> None:
+    """As a newer version leaves the database behind."""
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await owner.execute("UPDATE schema_version SET version_num = $1", revision)
+    finally:
+        await owner.close()
 
 
 @pytest.fixture

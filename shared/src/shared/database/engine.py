@@ -7,11 +7,12 @@ hundredth of requests.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import asyncpg
 import orjson
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.database.failures import DatabaseBusy
@@ -61,12 +62,13 @@ class Database:
             },
         }
         self.engine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
+            "postgresql+asyncpg://",
             pool_size=pool_size,
             max_overflow=0,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
-            connect_args=self._connection_options,
+            # Both pools read the address alike: SQLAlchemy would not understand `?sslmode=`.
+            async_creator=partial(asyncpg.connect, url, **self._connection_options),
         )
         self._queue = asyncio.Semaphore(pool_size)
         self._pool_size = pool_size

@@ -6,12 +6,16 @@ waits longer than LOCK_TIMEOUT for a lock gives up, so that a migration never qu
 
 import asyncio
 import importlib
+import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import asyncpg
 from alembic import command, context
 from alembic.config import Config
-from sqlalchemy import Connection, MetaData, make_url, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -33,7 +37,7 @@ def run(service_package: str, argv: Sequence[str] = (), *, url: str | None = Non
 
     `service_package` ("membership_service") has a module `metadata` with `complete_metadata()`, or with `metadata` if that is
     complete; its migrations lie in `migrations/` beside `src/` or inside the package. `url` defaults to the owner's URL in
-    the settings. Ends the process with a message if that is missing, or if nobody lets it in there.
+    the settings. Ends the process with a message if that is missing, if nobody lets it in there, or if it cannot be done.
     """
     owner_url = url or _owner_url()
     package = importlib.import_module(service_package)
@@ -45,6 +49,14 @@ def run(service_package: str, argv: Sequence[str] = (), *, url: str | None = Non
     config.attributes["metadata"] = (
         module.complete_metadata() if hasattr(module, "complete_metadata") else module.metadata
     )
+    try:
+        _obey(config, argv)
+    except CommandError as refusal:
+        # The database is newer than this program, or no revision is called so.
+        sys.exit(f"migrate: {refusal}")
+
+
+def _obey(config: Config, argv: Sequence[str]) -> None:
     match list(argv):
         case [] | ["upgrade"]:
             command.upgrade(config, "head")
@@ -72,8 +84,8 @@ def run_environment() -> None:
 
 
 async def _migrate(config: Config) -> None:
-    url = make_url(config.attributes["url"]).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": 10})
+    connect = partial(asyncpg.connect, config.attributes["url"], timeout=10)
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, async_creator=connect)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_migrate_within, config.attributes["metadata"])
