@@ -7,18 +7,22 @@ database role, on the machine of the operator, is audited, and refuses to run a 
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Annotated, Any, Final
 from uuid import UUID
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from membership_service.organisations import repository as organisations
 from membership_service.organisations.domain import Organisation
+from membership_service.organisations.schemas import Code, Name
 from membership_service.organisations.use_cases import write_new
 from membership_service.posts import use_cases as posts
 from membership_service.posts.domain import Holder, Post, Term
 from membership_service.posts.repository import any_administrator
+from membership_service.posts.schemas import Subject
 from membership_service.settings import Settings
 from shared.contracts.membership import OrganisationKind, Role
 from shared.database.engine import Database
@@ -31,10 +35,11 @@ from shared.kernel.errors import Conflict
 from shared.kernel.ids import new_id
 from shared.kernel.texts import register, text
 from shared.security.acting import SYSTEM, By
-from shared.settings import load
+from shared.settings import Issuer, load
 
 #: The exit code that says that somebody is administrator already. 1 is any other trouble, 2 a wrong command line.
 ALREADY: Final = 3
+_TokenIssuer = Annotated[Issuer, Field(min_length=1, max_length=255)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,29 @@ async def bootstrap_administrator(session: WriteSession, holder: Holder, top: To
     return root.id
 
 
+def _as(kind: Any) -> Callable[[str], str]:
+    """A reader of the command line that is as strict as the API: what is written here is written once and for all."""
+    adapter: TypeAdapter[str] = TypeAdapter(kind)
+
+    def read(given: str) -> str:
+        try:
+            return adapter.validate_python(given)
+        except ValidationError as wrong:
+            raise argparse.ArgumentTypeError(wrong.errors()[0]["msg"]) from None
+
+    return read
+
+
+def _day(given: str) -> date:
+    try:
+        day = date.fromisoformat(given)
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected a day like 1990-05-01") from None
+    if day > By(SYSTEM, "bootstrap", SystemClock().now()).today:
+        raise argparse.ArgumentTypeError("that day is still to come")
+    return day
+
+
 async def _run(url: str, holder: Holder, top: Top) -> UUID:
     await require_database(url, "worker_database_url")
     if await database_revision(url) is None:
@@ -98,17 +126,23 @@ async def _run(url: str, holder: Holder, top: Top) -> UUID:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run once; print the id of the top unit. Exit code 3 if there is an administrator already."""
     parser = argparse.ArgumentParser(prog="membership_service.bootstrap", description=__doc__)
-    parser.add_argument("--issuer", required=True, help="issuer of the administrator's tokens")
-    parser.add_argument("--subject", required=True, help="the administrator's subject at the issuer")
-    parser.add_argument("--organisation-name", required=True, help="name of the unit at the top")
-    parser.add_argument("--organisation-code", default="ROOT")
+    parser.add_argument(
+        "--issuer", required=True, type=_as(_TokenIssuer), help="issuer of the administrator's tokens"
+    )
+    parser.add_argument(
+        "--subject", required=True, type=_as(Subject), help="the administrator's subject at the issuer"
+    )
+    parser.add_argument(
+        "--organisation-name", required=True, type=_as(Name), help="name of the unit at the top"
+    )
+    parser.add_argument("--organisation-code", default="ROOT", type=_as(Code))
     parser.add_argument(
         "--organisation-kind",
         default=OrganisationKind.PROVINCIAL,
         type=OrganisationKind,
         choices=list(OrganisationKind),
     )
-    parser.add_argument("--founded-on", type=date.fromisoformat, help="its founding day; today when left out")
+    parser.add_argument("--founded-on", type=_day, help="its founding day; today when left out")
     arguments = parser.parse_args(argv)
     register("membership_service")
     settings = load(Settings, "worker_database_url")

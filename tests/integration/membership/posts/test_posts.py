@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from membership_service.bootstrap import ALREADY, Top, bootstrap_administrator
+from membership_service.bootstrap import main as bootstrap
 from membership_service.posts.domain import Holder
 from shared.contracts.membership import OrganisationKind
 from shared.database.engine import Database
@@ -138,6 +139,29 @@ async def test_the_first_administrator_is_appointed_once(federation: Federation)
         ROOT_ADMIN,
     )
     assert [tuple(row) for row in audited] == [("post.granted", "system")]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--issuer", ""),
+        ("--issuer", "identity.test"),
+        ("--subject", " "),
+        ("--organisation-name", ""),
+        ("--organisation-code", "9 9"),
+        ("--founded-on", "9999-01-01"),
+        ("--founded-on", "yesterday"),
+    ],
+)
+def test_what_could_never_be_mended_is_not_written(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first administrator is appointed once: nobody could sign in as one without a name."""
+    given = {"--issuer": ISSUER, "--subject": "first", "--organisation-name": "示例省总工会", option: value}
+    with pytest.raises(SystemExit) as ended:
+        bootstrap([word for pair in given.items() for word in pair])
+    assert ended.value.code == 2
+    assert f"argument {option}: " in capsys.readouterr().err
 
 
 def test_bootstrap_as_a_program(make_database: DatabaseFactory) -> None:
