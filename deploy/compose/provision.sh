@@ -4,17 +4,22 @@
 #   docker compose exec -u postgres postgres /docker-entrypoint-initdb.d/provision.sh
 set -euo pipefail
 
-password_of() { # FILE: the password in postgresql://user:password@host/database
-  sed -nE 's|^postgresql://[^:]+:([^@]+)@.*$|\1|p' "$1"
+password_of() { # FILE: the password in postgresql://user:password@host/database, %40 in it being an @
+  local written
+  written=$(sed -nE 's|^postgresql://[^:]+:([^@]+)@.*$|\1|p' "$1")
+  written=${written//\\/\\\\}
+  printf '%b' "${written//%/\\x}"
 }
 
 sql() { psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet --username "${POSTGRES_USER:-postgres}" --dbname postgres "$@"; }
 
 role() { # NAME PASSWORD: a role that may sign in and nothing else, or its new password
+  local quoted=${2//\\/\\\\}
+  quoted=${quoted//\'/\'\'}
   # By standard input: a password is no argument that others could see.
   sql <<SQL
 \\set name $1
-\\set password '$2'
+\\set password '$quoted'
 SELECT format('CREATE ROLE %I', :'name') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'name') \\gexec
 ALTER ROLE :"name" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD :'password';
 SQL
