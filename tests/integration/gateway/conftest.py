@@ -32,7 +32,7 @@ class Owner:
     answer: Answer | None = None
 
     async def handle(self, request: Request) -> Response:
-        self.seen.append(dict(request.headers) | {"path": request.url.path, "query": request.url.query})
+        self.seen.append(dict(request.headers) | {"path": request.scope["path"], "query": request.url.query})
         if self.answer:
             return await self.answer(request)
         self.bodies.append(await request.body())

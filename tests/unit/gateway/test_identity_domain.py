@@ -34,6 +34,8 @@ def test_signing_in_is_shown(path: str) -> None:
         "/identity/realms/unionhall/%2e%2e/master",
         "/identity/./admin",
         "/identity\\admin",
+        "/identity/metrics",
+        "/identity/health/ready",
     ],
 )
 def test_the_providers_own_administration_is_not_however_it_is_written(path: str) -> None:

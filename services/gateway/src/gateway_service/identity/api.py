@@ -17,7 +17,7 @@ PREFIX = "/identity"
 
 async def pass_on(request: Request) -> Response:
     """No token is asked for: this is where tokens come from."""
-    if not is_shown(request.url.path):
+    if not is_shown(request.scope["path"]):
         raise NotFound("not-found")
     settings = request.app.state.settings
     passed = Passed("identity", is_file=False, may_repeat=request.method == "GET")

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 def is_shown(path: str) -> bool:
     """Whether everybody may reach this path of the provider.
 
-    Its own administration is not: who administers it comes another way. A provider decodes and tidies a path as it
+    Its own administration is not, nor how it is: who administers it comes another way. A provider decodes and tidies a path as it
     likes, so whatever may be read as that is taken for it.
     """
     while (plain := unquote(path)) != path:
@@ -15,4 +15,4 @@ def is_shown(path: str) -> bool:
     parts = [part for part in parts if part]
     if {".", ".."} & set(parts):
         return False
-    return parts[1:2] != ["admin"] and parts[1:3] != ["realms", "master"]
+    return not {"admin", "health", "metrics"} & set(parts[1:2]) and parts[1:3] != ["realms", "master"]

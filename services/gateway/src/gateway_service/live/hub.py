@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 
 from gateway_service.live.repository import AID, CHANNEL
+from shared.database.failures import DATABASE_ERRORS
 from shared.database.paths import ancestors
 from shared.kernel.errors import TooMany
 
@@ -100,12 +101,12 @@ class LiveHub:
         while True:
             try:
                 connection = await asyncpg.connect(self._url)
-            except (OSError, asyncpg.PostgresError):
+            except DATABASE_ERRORS:
                 await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
             try:
                 await self._hear_all(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except DATABASE_ERRORS:
                 await asyncio.sleep(_RECONNECT_SECONDS)
             finally:
                 connection.terminate()

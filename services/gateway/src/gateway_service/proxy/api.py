@@ -54,9 +54,10 @@ async def audit(
 
 async def pass_on(request: Request) -> Response:
     """Verify the token, find the owner, let it answer. Rights are the owner's to judge."""
-    if needs_token(request.url.path):
+    path = request.scope["path"]
+    if needs_token(path):
         await request.app.state.callers.identify(bearer_token(request))
-    passed = route(request.method, request.url.path, keyed="idempotency-key" in request.headers)
+    passed = route(request.method, path, keyed="idempotency-key" in request.headers)
     if passed is None:
         raise NotFound("not-found")
     settings = request.app.state.settings

@@ -114,7 +114,7 @@ async def forward(
 def _address(base_url: str, request: Request) -> URL:
     """What was judged is what is asked for: the path as it was read, encoded anew."""
     query = quote(request.scope["query_string"], safe=_QUERY_CHARACTERS)
-    path = quote(request.url.path, safe=_PATH_CHARACTERS)
+    path = quote(request.scope["path"], safe=_PATH_CHARACTERS)
     return URL(f"{base_url}{path}?{query}" if query else base_url + path, encoded=True)
 
 
