@@ -11,7 +11,8 @@ COPY locks/${SERVICE}.txt /locks/requirements.txt
 RUN pip --python /opt/unionhall/bin/python --no-cache-dir --disable-pip-version-check \
       install --quiet --only-binary :all: --require-hashes -r /locks/requirements.txt
 # By a file and not by PYTHONPATH: the child that reads rosters is given no environment.
-RUN echo /opt/unionhall/app >"$(echo /opt/unionhall/lib/python3*/site-packages)/unionhall.pth"
+RUN printf '/opt/unionhall/app\nimport process_one\n' >"$(echo /opt/unionhall/lib/python3*/site-packages)/unionhall.pth"
+COPY deploy/image/process_one /opt/unionhall/app/process_one.py
 COPY shared/src/shared /opt/unionhall/app/shared
 COPY services/${SERVICE}/src/${SERVICE}_service /opt/unionhall/app/${SERVICE}_service
 COPY services/${SERVICE}/migrations /opt/unionhall/app/${SERVICE}_service/migrations

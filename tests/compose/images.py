@@ -70,6 +70,11 @@ def check(service: str, image: str, labels: Mapping[str, str]) -> str:
     bare = subprocess.run([DOCKER, *run], capture_output=True, text=True, check=False, timeout=120)
     assert bare.returncode == 1, bare.stderr
     assert "UNIONHALL_DATABASE_URL is not set" in bare.stderr, bare.stderr
+    # As process 1 it hears SIGTERM from its first moment on, not only once it serves.
+    told = subprocess.run(
+        [DOCKER, *run, "python", "-c", "import os; os.kill(1, 15)"], check=False, timeout=120
+    )
+    assert told.returncode == 143, told.returncode
     return _weighed(service, inspected["Size"], found["wheels"])
 
 

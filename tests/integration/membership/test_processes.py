@@ -37,8 +37,7 @@ async def running(module: str, environment: dict[str, str], *arguments: str) -> 
     try:
         yield process
         process.send_signal(signal.SIGTERM)
-        # uvicorn ends by the signal that it was given, once all is done.
-        assert await asyncio.wait_for(process.wait(), 20) in (0, -signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
     finally:
         if process.returncode is None:
             process.kill()

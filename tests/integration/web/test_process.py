@@ -132,7 +132,7 @@ async def test_a_request_in_flight_is_finished_after_sigterm(
         await asyncio.sleep(0.2)
         process.signal()
         assert (await running).status_code == 200
-    await process.ended()
+    assert await process.ended() == 0
 
 
 # A hot command is one statement: there is no moment before its commit at which our code runs.

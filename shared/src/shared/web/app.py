@@ -1,8 +1,8 @@
 """The app factory of every HTTP process, and how it is served."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final
@@ -163,6 +163,13 @@ class DrainingServer(uvicorn.Server):
         self._draining = draining
         self._drain_seconds = drain_seconds
         self._stop_at: float | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Its parent would raise the signal again once all is done: the last traces are still to be sent then."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal came. Runs between two steps of the loop."""
