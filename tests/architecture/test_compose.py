@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
+from local_stack.plan import SERVICES
 from local_stack.users import PASSWORD, demo_users
 from tests.architecture.sources import ROOT
 from tools.settings_page import OTHERS, settings
 from unionhall_cli.demo.places import TOP_CODE, TOP_FOUNDED, TOP_NAME
 
-SERVICES = ("membership", "welfare", "events", "gateway")
 #: Settings whose defaults fit every container; the image sets where to listen.
 LEFT_ALONE = {
     "UNIONHALL_DRAIN_SECONDS",

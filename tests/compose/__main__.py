@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from local_stack.plan import SERVICES
 from tests.compose import demo, images, smoke
 from tests.compose.installation import Composed, ComposeFailed, engine_answers, temporary
 
@@ -40,7 +41,7 @@ def main() -> int:
 def _try(installation: Composed) -> None:
     with step("build"):
         installation.build()
-    for service in images.SERVICES:
+    for service in SERVICES:
         print("  " + images.check(service, installation.image(service), installation.labels(service)))
     with step("up --wait"):
         installation.compose("up", "--detach", "--wait", "--wait-timeout", "600")

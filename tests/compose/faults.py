@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local_stack.plan import SERVICES
 from local_stack.processes import free_port
 from shared.testing.waiting import eventually
 from tests.compose import smoke
-from tests.compose.images import SERVICES
 from tests.compose.installation import (
     ADMINISTRATOR,
     DOCKER,

@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from local_stack.plan import SERVICES
 from tests.compose.installation import DOCKER, ComposeFailed, docker
 
-SERVICES = ("membership", "welfare", "events", "gateway")
 #: Import packages that no service image may hold, whatever the service.
 NEVER = (
     "local_stack",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from local_stack.plan import SERVICES
 from tests.k8s.cluster import PATIENCE, Cluster, ClusterFailed, overlay, until
 from tests.k8s.manifests import Document
-from tests.k8s.references import SERVICES
 
 #: An image that is nowhere: its pods never become ready, and the old ones stay.
 BAD_IMAGE: Final = "unionhall/gateway:none"

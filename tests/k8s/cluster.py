@@ -21,10 +21,10 @@ from typing import Any, Final
 import httpx
 import yaml
 
+from local_stack.plan import SERVICES
 from tests.compose.installation import ASK
 from tests.k8s import identity
 from tests.k8s.manifests import ROOT, Document
-from tests.k8s.references import SERVICES
 from tests.k8s.tools import BUILD
 from tests.support.tokens import AUDIENCE, ISSUER, Issuer, Signed
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from local_stack.plan import SERVICES
 from tests.k8s.manifests import Build, Document, Workload
 
-SERVICES = ("membership", "welfare", "events", "gateway")
 ROLES = ("owner", "app", "worker")
 #: What deploy/k8s/make-secrets prints; elsewhere a store of secrets fills the same names.
 MADE = {"keys", "postgres", *(f"{service}-{role}" for service in SERVICES for role in ROLES)}

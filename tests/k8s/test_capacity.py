@@ -4,10 +4,10 @@ from copy import deepcopy
 
 import pytest
 
+from local_stack.plan import SERVICES
 from tests.k8s.agreement import composed
 from tests.k8s.capacity import complaints, largest_body, most_connections, of_compose
 from tests.k8s.manifests import Build, Document
-from tests.k8s.references import SERVICES
 from tests.k8s.sample import of, pod, put, sample
 
 LARGEST = 256 * 2**20

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from local_stack.plan import SERVICES
 from shared.contracts.envelope import Topic
 from shared.security.keys import new_ring_json
 from tests.k8s import product
@@ -160,7 +161,7 @@ def test_the_consumers_are_those_of_the_workers(tmp_path: Path) -> None:
     ring.write_bytes(new_ring_json())
     ring.chmod(0o600)
     found: dict[str, set[Topic]] = {}
-    for service in ("membership", "welfare", "events", "gateway"):
+    for service in SERVICES:
         settings = importlib.import_module(f"{service}_service.settings").Settings(
             worker_database_url="postgresql://nobody:x@127.0.0.1:1/none",
             kafka_bootstrap="127.0.0.1:1",

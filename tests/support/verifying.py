@@ -6,11 +6,11 @@ How a program is run and a service is asked there, the installation tells: `dock
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+from local_stack.plan import SERVICES
 from shared.contracts.catalogue import full_registry
 
-SERVICES: Final = ("membership", "welfare", "events", "gateway")
 #: By service, owner and kind: the digest of each bucket of what the service holds.
 Held = dict[tuple[str, str, str], dict[str, str]]
 

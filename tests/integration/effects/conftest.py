@@ -18,6 +18,7 @@ from events_service.settings import Settings as EventsSettings
 from gateway_service import app as gateway_app
 from gateway_service import worker as gateway_worker
 from gateway_service.settings import Settings as GatewaySettings
+from local_stack.plan import SERVICES
 from membership_service import app as membership_app
 from membership_service import worker as membership_worker
 from membership_service.settings import Settings as MembershipSettings
@@ -35,7 +36,6 @@ from welfare_service import worker as welfare_worker
 from welfare_service.settings import Settings as WelfareSettings
 
 _NOWHERE = "http://127.0.0.1:9"
-_SERVICES = ("membership", "welfare", "events", "gateway")
 
 
 @pytest.fixture(scope="package")
@@ -52,7 +52,7 @@ async def opened_house(
     make_database: DatabaseFactory, own_broker: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[House]:
     issuer = Issuer()
-    urls = {service: make_database(service) for service in _SERVICES}
+    urls = {service: make_database(service) for service in SERVICES}
     root_id = await bootstrap(urls["membership"], StoppedClock(now()))
     settings = _settings(urls, own_broker, _keys(tmp_path_factory.mktemp("keys")))
     async with AsyncExitStack() as stack:
@@ -107,7 +107,7 @@ def _settings(urls: dict[str, DatabaseUrls], broker: str, keys: Path) -> Setting
             "keys_file": keys,
             "rate_limit_per_minute": 0,
         }
-        for service in _SERVICES
+        for service in SERVICES
     }
     return Settings(
         MembershipSettings(**common["membership"]),

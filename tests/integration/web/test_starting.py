@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from local_stack import PostgresServer
+from local_stack.plan import SERVICES
 from membership_service.bootstrap import ALREADY
 from shared.composition.schema import SchemaWatch
 from shared.database.engine import Database
@@ -25,11 +26,7 @@ from shared.testing import Eventually
 from shared.testing.databases import PASSWORDS, DatabaseFactory, run_apart
 from tests.support.scratch import SERVICE, prepare
 
-PROGRAMS = tuple(
-    f"{service}_service.{program}"
-    for service in ("membership", "welfare", "events", "gateway")
-    for program in ("app", "worker")
-)
+PROGRAMS = tuple(f"{service}_service.{program}" for service in SERVICES for program in ("app", "worker"))
 #: Addresses that nobody answers: what is wrong is found before anybody is asked.
 ELSEWHERE = {
     "UNIONHALL_DATABASE_URL": "postgresql://nobody:none@127.0.0.1:9/none",

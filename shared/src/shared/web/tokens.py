@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from shared.kernel.errors import Unauthenticated, Unavailable
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 ALGORITHMS: Final = ("RS256", "ES256")
 #: Clocks of issuer and service may differ by so many seconds.
@@ -106,7 +106,7 @@ class PublishedKeys:
 
     def _tell(self, cause: str) -> None:
         """Not why in its own words: they quote the address."""
-        _log.warning(
+        logger.warning(
             "the issuer's keys cannot be read at UNIONHALL_OIDC_JWKS_URL",
             extra={"cause": cause, "kept": len(self._keys)},
         )
