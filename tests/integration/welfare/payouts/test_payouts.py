@@ -33,7 +33,7 @@ async def test_a_batch_is_prepared_sent_by_another_answered_and_closed(office: O
 
     # Or who prepared the batch could hand it over alone.
     file_path = f"/payouts/{payout['id']}/file"
-    await office.welfare.refused("payout-not-in-state", 409, "GET", file_path, by=office.sender)
+    await office.welfare.refused("payout-not-sent", 409, "GET", file_path, by=office.sender)
     sent = await office.send(payout)
     assert (sent["state"], sent["channel"]) == ("sent", "file")
     file = await office.welfare.send("GET", file_path, by=office.sender)

@@ -180,6 +180,8 @@ async def instructions_file(
     prepared it could hand it over alone, or that is over, or that the bank's interface was given.
     """
     payout = await _locked(session, caller, payout_id)
+    if payout.state is PayoutState.DRAFT:
+        raise Conflict("payout-not-sent")
     if payout.state is not PayoutState.SENT:
         raise Conflict("payout-not-in-state")
     if payout.channel is Channel.BANK:
