@@ -216,6 +216,24 @@ async def test_connections_are_given_out_in_the_order_of_asking(app: Database) -
     assert order == list(range(20))
 
 
+async def test_nobody_is_given_a_connection_that_the_server_has_ended(urls: DatabaseUrls) -> None:
+    database = Database(urls.app, pool_size=3, application_name="ended")
+    nothing = Scope.nothing()
+    try:
+        async with database.read(nothing), database.read(nothing), database.read(nothing):
+            pass
+        # As a restart of the server does; a role may end what is its own.
+        other = await asyncpg.connect(urls.app)
+        connected = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ended'"
+        ended = f"SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM ({connected}) AS them"
+        assert await other.fetchval(ended) == 3
+        await other.close()
+        for _ in range(3):
+            assert await seen(database, nothing) == []
+    finally:
+        await database.close()
+
+
 async def test_every_id_of_a_quarter_lies_in_its_partition(urls: DatabaseUrls) -> None:
     quarters = inbox_quarters()
     assert all(end == following for (_, _, end), (_, following, _) in pairwise(quarters))

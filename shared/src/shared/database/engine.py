@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 
 import asyncpg
 import orjson
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.database.failures import DatabaseBusy
@@ -35,6 +36,15 @@ _SCOPE_READ_ONLY = text(
 
 def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Have another opened for one that the server has ended, as a restart of it does to all: nobody's request pays for that.
+
+    Only what has been heard of is seen, but nothing is asked for it.
+    """
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 async def _leave(_: asyncpg.Connection) -> None:
@@ -70,6 +80,7 @@ class Database:
             # Both pools read the address alike: SQLAlchemy would not understand `?sslmode=`.
             async_creator=partial(asyncpg.connect, url, **self._connection_options),
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
         self._queue = asyncio.Semaphore(pool_size)
         self._pool_size = pool_size
         self._pool: asyncpg.Pool | None = None
