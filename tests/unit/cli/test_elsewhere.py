@@ -4,6 +4,7 @@ import pytest
 
 from local_stack import control
 from local_stack.processes import LocalStackError
+from unionhall_cli.demo import command
 
 GATEWAY, ISSUER = "http://gateway:8080", "https://union.example/identity/realms/unionhall"
 
@@ -26,3 +27,20 @@ def test_it_runs_and_is_reached_through_its_gateway() -> None:
 def test_its_settings_are_nobodys_here() -> None:
     with pytest.raises(LocalStackError, match="local-elsewhere: name UNIONHALL_GATEWAY"):
         control.environment_of("membership")
+
+
+def test_what_the_demo_says_can_be_done_from_outside(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = ("organisations", "members", "rejected", "dossiers", "cases", "activities", "seconds")
+    page = {
+        "gateway": GATEWAY,
+        "roster": "r",
+        "file": "inside.xlsx",
+        "users": [],
+        "try": {"case": "c", "activity": "a"},
+    }
+    command._show(page | dict.fromkeys(counts, 1))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "docker compose exec demo unionhall case approve c" in said
+    assert "https://union.example/" in said
+    for inside in (GATEWAY, "make ", ".xlsx"):
+        assert inside not in said

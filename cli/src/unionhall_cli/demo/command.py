@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from local_stack import control
+from local_stack import control, elsewhere
 from local_stack.layout import Layout
 from local_stack.state import StackStatus, Step
 from local_stack.users import PASSWORD, demo_users
@@ -241,15 +241,22 @@ def _show(page: dict[str, Any]) -> None:
     console.print()
     counts = ("organisations", "members", "rejected", "dossiers", "cases", "activities", "seconds")
     say("demo-ready", **{name: page[name] for name in counts})
-    say("demo-page", gateway=page["gateway"])
+    there = elsewhere.installation() is not None
+    gateway = elsewhere.page() if there else page["gateway"]
+    say("demo-page", gateway=gateway)
     show_table(
         ("demo-user-name", "demo-user-post", "demo-user-place"),
         [(user["username"], user["name"][language()], user["organisation"]) for user in page["users"]],
     )
     say("demo-passwords", password=PASSWORD)
     say("demo-try")
-    command = "unionhall" if shutil.which("unionhall") else ".venv/bin/unionhall"
+    here = "unionhall" if shutil.which("unionhall") else ".venv/bin/unionhall"
+    command = elsewhere.COMMAND if there else here
     say("demo-try-case", case=page["try"]["case"], command=command)
-    say("demo-try-activity", activity=page["try"]["activity"], gateway=page["gateway"], command=command)
+    say("demo-try-activity", activity=page["try"]["activity"], gateway=gateway, command=command)
+    if there:
+        # Files stay in its container, and its processes are the engine's to kill.
+        say("demo-stop-elsewhere")
+        return
     say("demo-try-errors", roster=page["roster"], command=command)
     say("demo-stop", file=page["file"])

@@ -10,6 +10,8 @@ from local_stack.state import StackStatus
 GATEWAY_VARIABLE: Final = "UNIONHALL_GATEWAY"
 ISSUER_VARIABLE: Final = "UNIONHALL_OIDC_ISSUER"
 BANK_VARIABLE: Final = "UNIONHALL_BANK_URL"
+#: How somebody outside says `unionhall` there.
+COMMAND: Final = "docker compose exec demo unionhall"
 _TOKENS: Final = "/protocol/openid-connect"
 
 
@@ -26,6 +28,12 @@ def installation() -> StackStatus | None:
         identity=f"{gateway}{urlsplit(issuer).path}{_TOKENS}",
         issuer=issuer,
     )
+
+
+def page() -> str:
+    """Its address for people: the issuer's, since the gateway shows that below its own."""
+    issuer = urlsplit(os.environ.get(ISSUER_VARIABLE, ""))
+    return f"{issuer.scheme}://{issuer.netloc}"
 
 
 def bank() -> str | None:
