@@ -49,6 +49,11 @@ def today() -> str:
     return china_date(datetime.now(UTC)).isoformat()
 
 
+def _standing(aggregate: Mapping[str, Any]) -> Any:
+    """Where it stands, whatever its kind calls that."""
+    return next(aggregate[name] for name in ("stage", "status", "state") if name in aggregate)
+
+
 @dataclass
 class Office:
     """One unit and its people."""
@@ -103,7 +108,9 @@ class Office:
             if refusal.status != httpx.codes.PRECONDITION_FAILED:
                 raise
             now = await self.ask(desk, "GET", path)
-            if became not in {now.get("stage"), now.get("status"), now.get("state")}:
+            # Taken, and somebody may have gone on from there: a job opens what is published.
+            went_on = now["version"] > seen["version"] + 1
+            if not went_on and became != _standing(now):
                 raise
             return now
 
@@ -167,7 +174,8 @@ class Office:
         }
         for verb, became in steps.items():
             desk = "approver" if verb == "approval" else "organiser"
-            made = await self.step(desk, "activities", made, verb, became)
+            if _standing(made) != became:
+                made = await self.step(desk, "activities", made, verb, became)
         return made
 
     async def register(self, activity: Mapping[str, Any], member: Mapping[str, Any]) -> Any:

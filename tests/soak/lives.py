@@ -102,7 +102,7 @@ class Lives:
             there = await self.office.ask("officer", "GET", path)
             await self.office.ask("officer", "PUT", entering, json=lines, version=there["version"])
         there = await self.office.ask("officer", "GET", path)
-        await self.office.ask("officer", "POST", f"{path}/submission", version=there["version"])
+        await self.office.step("officer", "dossiers", there, "submission", "draft")
         assessed = await self.office.ask("officer", "GET", f"{path}/assessment")
         there = await self.office.ask("approver", "GET", path)
         decision = {"hardship_class": assessed["hardship_class"]}
