@@ -37,6 +37,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def give_odd_password(secrets: Path) -> str:
+    """The address of membership's application with such a password, as it is written to its secret."""
+    address = (
+        f"postgresql://unionhall_membership_app:{quote(ODD, safe='')}@postgres:5432/unionhall_membership"
+    )
+    (secrets / "membership_app_url").chmod(0o600)
+    (secrets / "membership_app_url").write_text(f"{address}\n", "utf-8")
+    return address
+
+
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
     done = run(COMPOSE, "a folder", folder=tmp_path)
@@ -76,11 +86,7 @@ def test_what_is_no_secret_is_not_taken_for_one(secrets: Path, name: str, disord
 
 
 async def test_the_databases_open_with_the_passwords_of_the_folder(secrets: Path) -> None:
-    address = (
-        f"postgresql://unionhall_membership_app:{quote(ODD, safe='')}@postgres:5432/unionhall_membership"
-    )
-    (secrets / "membership_app_url").chmod(0o600)
-    (secrets / "membership_app_url").write_text(f"{address}\n", "utf-8")
+    give_odd_password(secrets)
     server = PostgresServer(secrets.parent / "postgres", password="of-the-superuser", durable=False)
     try:
         server.start(60)
@@ -109,11 +115,7 @@ async def test_the_databases_open_with_the_passwords_of_the_folder(secrets: Path
 
 
 def test_kubernetes_gets_the_same_and_each_service_its_own_host(secrets: Path) -> None:
-    address = (
-        f"postgresql://unionhall_membership_app:{quote(ODD, safe='')}@postgres:5432/unionhall_membership"
-    )
-    (secrets / "membership_app_url").chmod(0o600)
-    (secrets / "membership_app_url").write_text(f"{address}\n", "utf-8")
+    address = give_odd_password(secrets)
     # A folder that is named is seen from where the script is called.
     done = run(KUBERNETES, "%s-postgres-rw", secrets.name, folder=secrets.parent)
     assert (done.returncode, done.stderr) == (0, "")

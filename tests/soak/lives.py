@@ -102,6 +102,7 @@ class Lives:
             there = await self.office.ask("officer", "GET", path)
             await self.office.ask("officer", "PUT", entering, json=lines, version=there["version"])
         there = await self.office.ask("officer", "GET", path)
+        # A draft until it is decided on; the decision is refused to one that was not submitted.
         await self.office.step("officer", "dossiers", there, "submission", "draft")
         assessed = await self.office.ask("officer", "GET", f"{path}/assessment")
         there = await self.office.ask("approver", "GET", path)

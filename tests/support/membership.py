@@ -110,6 +110,12 @@ class Federation:
         finally:
             await connection.close()
 
+    async def has_run(self, kind: str) -> bool:
+        """Whether a periodic job has run: its next time lies ahead."""
+        # Not just later than now(): a job that is entered while this is asked is later than its beginning.
+        sql = "SELECT FROM jobs WHERE kind = $1 AND state = 'waiting' AND run_after > now() + interval '1 minute'"
+        return bool(await self.rows(sql, kind))
+
     async def events(self, subject: str) -> list[tuple[str, int]]:
         """(type, sequence) of all events of an aggregate, in order of the outbox."""
         rows = await self.rows("SELECT type, sequence FROM outbox WHERE key = $1 ORDER BY id", UUID(subject))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 
 import pytest
 
@@ -23,13 +24,8 @@ async def watch(federation: Federation, *invariants: Invariant) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(runner.run(stop))
 
-    async def has_looked() -> bool:
-        # Not just later than now(): a job that is entered while this is asked is later than its beginning.
-        done = "SELECT FROM jobs WHERE kind = $1 AND state = 'waiting' AND run_after > now() + interval '1 minute'"
-        return bool(await federation.rows(done, WATCH_JOB))
-
     try:
-        await eventually(has_looked, timeout=10)
+        await eventually(partial(federation.has_run, WATCH_JOB), timeout=10)
     finally:
         stop.set()
         await running

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class Registry:
         """Let the worker look for what is past its term."""
         await self.federation.rows("UPDATE jobs SET run_after = now() WHERE kind = $1", EXPIRE)
         runner = JobRunner(self.jobs.database, {EXPIRE: self.jobs.expire}, every={EXPIRE: EXPIRE_EVERY})
-        await self._run(runner, self._expired)
+        await self._run(runner, partial(self.federation.has_run, EXPIRE))
 
     async def _run(self, runner: JobRunner, done: Callable[[], Awaitable[bool]]) -> None:
         stop = asyncio.Event()
@@ -109,11 +110,6 @@ class Registry:
             "SELECT FROM jobs WHERE kind LIKE 'roster.%' AND NOT periodic AND state IN ('waiting', 'running')"
         )
         return not await self.federation.rows(sql)
-
-    async def _expired(self) -> bool:
-        # Not just later than now(): a job that is entered while this is asked is later than its beginning.
-        sql = "SELECT FROM jobs WHERE kind = $1 AND state = 'waiting' AND run_after > now() + interval '1 minute'"
-        return bool(await self.federation.rows(sql, EXPIRE))
 
 
 @pytest.fixture
