@@ -54,8 +54,8 @@ def both(chinese: str, english: str) -> str:
 
 
 def say(code: str, /, **params: str | int) -> None:
-    """A sentence for people."""
-    console.print(words(code, **params), highlight=False)
+    """A sentence for people, or lines to copy: the terminal breaks what is too long, so that a command stays one line."""
+    console.print(words(code, **params), highlight=False, soft_wrap=True)
 
 
 def show_json(document: Any) -> None:

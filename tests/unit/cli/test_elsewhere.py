@@ -6,6 +6,7 @@ from local_stack import control
 from local_stack.processes import LocalStackError
 from unionhall_cli.demo import command
 
+CASE = "01a201b4-8fd1-7ed9-883b-0927622772e2"
 GATEWAY, ISSUER = "http://gateway:8080", "https://union.example/identity/realms/unionhall"
 
 
@@ -36,11 +37,11 @@ def test_what_the_demo_says_can_be_done_from_outside(capsys: pytest.CaptureFixtu
         "roster": "r",
         "file": "inside.xlsx",
         "users": [],
-        "try": {"case": "c", "activity": "a"},
+        "try": {"case": CASE, "activity": "a"},
     }
     command._show(page | dict.fromkeys(counts, 1))
-    said = " ".join(capsys.readouterr().out.split())
-    assert "docker compose exec demo unionhall case approve c" in said
+    said = capsys.readouterr().out
+    assert f"docker compose exec demo unionhall case show {CASE} --user approver\n" in said
     assert "https://union.example/" in said
     for inside in (GATEWAY, "make ", ".xlsx"):
         assert inside not in said
